@@ -1,0 +1,96 @@
+//! Positional reading: what this crate asks of the thing an image lies in.
+//!
+//! There is no cursor, so one source serves any number of threads, and there is no writing at all: a source behind
+//! [`ReadAt`] can not be changed through it.
+
+use std::fs::File;
+use std::io;
+
+use crate::FileOffset;
+
+/// A byte source that is read by position, from any thread.
+pub trait ReadAt: Send + Sync {
+    /// Fills `buf` with the bytes from `at` on. Fewer bytes than that is [`io::ErrorKind::UnexpectedEof`].
+    fn read_exact_at(&self, at: FileOffset, buf: &mut [u8]) -> io::Result<()>;
+
+    /// The length in bytes, asked anew each time.
+    fn byte_len(&self) -> io::Result<u64>;
+}
+
+#[cfg(unix)]
+impl ReadAt for File {
+    fn read_exact_at(&self, at: FileOffset, buf: &mut [u8]) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(self, buf, at.0)
+    }
+
+    fn byte_len(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+}
+
+#[cfg(windows)]
+impl ReadAt for File {
+    fn read_exact_at(&self, at: FileOffset, mut buf: &mut [u8]) -> io::Result<()> {
+        let mut at = at.0;
+        while !buf.is_empty() {
+            match std::os::windows::fs::FileExt::seek_read(self, buf, at) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => {
+                    buf = buf.split_at_mut(read).1;
+                    at = at.saturating_add(read as u64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn byte_len(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+}
+
+impl ReadAt for [u8] {
+    fn read_exact_at(&self, at: FileOffset, buf: &mut [u8]) -> io::Result<()> {
+        let eof = || io::Error::from(io::ErrorKind::UnexpectedEof);
+        let start = usize::try_from(at.0).map_err(|_| eof())?;
+        let end = start.checked_add(buf.len()).ok_or_else(eof)?;
+        buf.copy_from_slice(self.get(start..end).ok_or_else(eof)?);
+        Ok(())
+    }
+
+    fn byte_len(&self) -> io::Result<u64> {
+        u64::try_from(self.len()).map_err(io::Error::other)
+    }
+}
+
+impl ReadAt for Vec<u8> {
+    fn read_exact_at(&self, at: FileOffset, buf: &mut [u8]) -> io::Result<()> {
+        self.as_slice().read_exact_at(at, buf)
+    }
+
+    fn byte_len(&self) -> io::Result<u64> {
+        self.as_slice().byte_len()
+    }
+}
+
+impl<T: ReadAt + ?Sized> ReadAt for Box<T> {
+    fn read_exact_at(&self, at: FileOffset, buf: &mut [u8]) -> io::Result<()> {
+        (**self).read_exact_at(at, buf)
+    }
+
+    fn byte_len(&self) -> io::Result<u64> {
+        (**self).byte_len()
+    }
+}
+
+impl<T: ReadAt + ?Sized> ReadAt for std::sync::Arc<T> {
+    fn read_exact_at(&self, at: FileOffset, buf: &mut [u8]) -> io::Result<()> {
+        (**self).read_exact_at(at, buf)
+    }
+
+    fn byte_len(&self) -> io::Result<u64> {
+        (**self).byte_len()
+    }
+}
