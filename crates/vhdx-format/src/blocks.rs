@@ -44,10 +44,7 @@ impl BlockSet {
     }
 
     /// The union of half-open runs of blocks.
-    pub fn collect(
-        layout: &BlockLayout,
-        runs: impl IntoIterator<Item = (BlockIndex, BlockIndex)>,
-    ) -> Self {
+    pub fn collect(layout: &BlockLayout, runs: impl IntoIterator<Item = (BlockIndex, BlockIndex)>) -> Self {
         let len = usize::try_from(layout.block_count().div_ceil(64)).unwrap_or(usize::MAX);
         let mut words = vec![0; len];
         for (start, end) in runs {

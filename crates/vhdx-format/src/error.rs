@@ -75,10 +75,14 @@ pub enum Structure {
     Log,
     /// The BAT region or one of its entries (2.5).
     Bat,
+    /// A region that is not known here and need not be.
+    OtherRegion,
     /// A sector bitmap block (2.4).
     SectorBitmap,
     /// A payload block (2.4).
     PayloadBlock,
+    /// A payload or sector bitmap block that another entry points to (2.5.1: offsets are unique).
+    OtherBlock,
     /// The metadata region's table (2.6.1).
     MetadataTable,
     /// File parameters item (2.6.2.1).
@@ -105,8 +109,10 @@ impl fmt::Display for Structure {
             Self::RegionTable(n) => return write!(f, "region table {n}"),
             Self::Log => "log",
             Self::Bat => "block allocation table",
+            Self::OtherRegion => "region of unknown kind",
             Self::SectorBitmap => "sector bitmap",
             Self::PayloadBlock => "payload block",
+            Self::OtherBlock => "block of another entry",
             Self::MetadataTable => "metadata table",
             Self::FileParameters => "file parameters",
             Self::VirtualDiskSize => "virtual disk size",

@@ -373,7 +373,10 @@ mod tests {
     fn impossible_disks_are_refused() {
         use SectorSize::{B512, B4096};
         assert_eq!(Geometry::new(0, B512, B512), Err(GeometryError::Empty));
-        assert_eq!(Geometry::new((64 << 40) + 512, B512, B512), Err(GeometryError::TooLarge((64 << 40) + 512)));
+        assert_eq!(
+            Geometry::new((64 << 40) + 512, B512, B512),
+            Err(GeometryError::TooLarge((64 << 40) + 512))
+        );
         let broken = GeometryError::BrokenSector { size: 512, sector: B4096 };
         assert_eq!(Geometry::new(512, B4096, B4096), Err(broken));
     }

@@ -4,22 +4,42 @@
     warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
 )]
 
+mod bat;
+mod bitmap;
 pub mod blocks;
 mod checksum;
 mod disk;
 mod error;
 pub mod extent;
 pub mod geometry;
+mod header;
+mod layer;
 pub mod limits;
+mod log;
+mod metadata;
 mod offset;
+mod outline;
+mod overlay;
+mod parent;
+mod region;
 mod seal;
 mod source;
+mod stack;
+mod walk;
 mod wire;
 pub mod writer;
 
+pub use bat::BlockCounts;
 pub use disk::{Extents, ReadError, VirtualDisk, read_disk, read_extent};
 pub use error::{Corruption, ImageError, Problem, Structure, Unsupported};
 pub use extent::{Content, Extent, LayerContent, LayerIndex};
 pub use geometry::{BlockSize, Geometry, SectorSize};
+pub use header::{Header, read_header};
+pub use layer::Layer;
+pub use log::LogState;
+pub use metadata::ImageKind;
 pub use offset::{DiskOffset, DiskRange, FileOffset};
+pub use outline::Outline;
+pub use parent::{Linkage, ParentLocator};
 pub use source::ReadAt;
+pub use stack::{LayerStack, LinkError, OpenStack};

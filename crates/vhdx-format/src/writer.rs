@@ -151,13 +151,8 @@ impl ImageLayout {
             region(region::BAT, BAT_AT, self.blocks.bat_region_len()),
             region(region::METADATA, METADATA_AT, MIB),
         ]);
-        let parts = [
-            seal::identifier(&self.spec.creator),
-            self.header(1),
-            self.header(2),
-            regions.clone(),
-            regions,
-        ];
+        let parts =
+            [seal::identifier(&self.spec.creator), self.header(1), self.header(2), regions.clone(), regions];
         let mut area = Vec::with_capacity(PAGE);
         for (slot, part) in (1_usize..).zip(parts) {
             area.extend_from_slice(&part);

@@ -13,7 +13,15 @@ pub(crate) const LEN: usize = 4096;
 
 pub(crate) const SIGNATURE: &[u8; 4] = b"head";
 
-/// The first 80 bytes; the rest of the 4096 is reserved and zero.
+/// All the bytes under the checksum.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub(crate) struct Sector {
+    pub(crate) header: Header,
+    pub(crate) reserved: [u8; 4016],
+}
+
+/// The fields; what follows them is reserved and zero.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub(crate) struct Header {
@@ -36,4 +44,4 @@ pub(crate) struct Header {
     pub(crate) log_offset: U64,
 }
 
-const _: () = assert!(size_of::<Header>() == 80);
+const _: () = assert!(size_of::<Header>() == 80 && size_of::<Sector>() == LEN);

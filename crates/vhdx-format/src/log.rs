@@ -1,0 +1,306 @@
+//! The log: which of its entries count, and replaying them into an overlay (MS-VHDX 2.3).
+//!
+//! The ring is full of stale entries; only the active sequence counts, from its head's tail on. Whatever is not a
+//! valid entry is no error by itself, but a log that is not empty and has no active sequence is.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+use zerocopy::FromBytes;
+
+use crate::header::Header;
+use crate::limits::{FILE_LEN_MAX, LOG_CHECKSUM_LAPS_MAX, LOG_LEN_MAX, MIB};
+use crate::overlay::Overlay;
+use crate::wire::log::{self as raw, SECTOR, SECTOR_LEN};
+use crate::wire::{self, region};
+use crate::{FileOffset, ImageError, Problem, ReadAt, Structure, checksum};
+
+/// What became of an image's log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogState {
+    /// The log was empty: the file was closed properly.
+    Clean,
+    /// The log was not empty and was replayed, in memory.
+    Replayed {
+        /// Number of entries replayed.
+        entries: u64,
+        /// Sequence number of the newest one.
+        head: u64,
+    },
+}
+
+/// Replays the log that `header` describes into `overlay`.
+pub(crate) fn replay(header: &Header, overlay: &mut Overlay) -> Result<LogState, ImageError> {
+    let Some(log_guid) = header.log_guid else { return Ok(LogState::Clean) };
+    if header.log_len > LOG_LEN_MAX {
+        return Err(ImageError::Limit {
+            structure: Structure::Log,
+            unit: "bytes",
+            limit: LOG_LEN_MAX,
+            found: header.log_len,
+        });
+    }
+    let mut ring = Ring {
+        source: overlay.source(),
+        at: header.log_at,
+        len: header.log_len,
+        log_guid,
+        known: HashMap::new(),
+        checksum_budget: header.log_len.saturating_mul(LOG_CHECKSUM_LAPS_MAX),
+    };
+    let run = ring.active_sequence()?.ok_or_else(|| {
+        ImageError::corrupt(Structure::Log, header.log_at, Problem::NoActiveSequence { log_guid })
+    })?;
+    let replayed = run.iter().map(|entry| ring.patches(entry)).collect::<Result<Vec<_>, _>>()?;
+    let Some(head) = run.last() else { return Ok(LogState::Clean) };
+    let file_len = overlay.len();
+    if file_len < head.flushed_file_offset {
+        let need = head.flushed_file_offset;
+        return Err(ImageError::Truncated { structure: Structure::File, need, have: file_len });
+    }
+    apply(replayed.into_iter().flatten().collect(), head, overlay)?;
+    let entries = u64::try_from(run.len()).unwrap_or(u64::MAX);
+    Ok(LogState::Replayed { entries, head: head.sequence_number })
+}
+
+/// What a descriptor does to the file.
+enum LogPatch {
+    Zeros { at: u64, len: u64 },
+    Sector { at: u64, bytes: Box<[u8; SECTOR]> },
+}
+
+/// Descriptors may point past the end of the file. Zero ranges have no bound of their own, so they are cut at the end
+/// that the file has otherwise: beyond it they would say nothing.
+fn apply(patches: Vec<LogPatch>, head: &Entry, overlay: &mut Overlay) -> Result<(), ImageError> {
+    let sectors_end = patches.iter().map(|patch| match patch {
+        LogPatch::Sector { at, .. } => at.saturating_add(SECTOR_LEN),
+        LogPatch::Zeros { .. } => 0,
+    });
+    let end = sectors_end.max().unwrap_or(0).max(head.last_file_offset);
+    if end > FILE_LEN_MAX {
+        return Err(ImageError::Limit {
+            structure: Structure::File,
+            unit: "bytes after replay",
+            limit: FILE_LEN_MAX,
+            found: end,
+        });
+    }
+    overlay.extend_to(end);
+    let file_end = overlay.len().next_multiple_of(SECTOR_LEN);
+    for patch in patches {
+        match patch {
+            LogPatch::Sector { at, bytes } => overlay.put_sector(at, bytes),
+            LogPatch::Zeros { at, len } => overlay.put_zeros(at, at.saturating_add(len).min(file_end)),
+        }
+    }
+    Ok(())
+}
+
+/// A valid entry, without its descriptors.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// Where in the ring it begins, in bytes.
+    at: u64,
+    /// Bytes.
+    len: u64,
+    tail: u64,
+    sequence_number: u64,
+    descriptor_count: u64,
+    flushed_file_offset: u64,
+    last_file_offset: u64,
+}
+
+/// The log's bytes as a ring, and what is known of the entries in it.
+struct Ring<'a> {
+    source: &'a dyn ReadAt,
+    at: FileOffset,
+    len: u64,
+    log_guid: Uuid,
+    /// Each start is judged once.
+    known: HashMap<u64, Option<Entry>>,
+    checksum_budget: u64,
+}
+
+impl Ring<'_> {
+    /// The entries to replay, oldest first: the part of the active sequence from the head's tail on (2.3.3).
+    ///
+    /// The run found from the first sector may be the second half of one that began near the end of the ring; then its
+    /// head's tail lies in the missing half, the run is unusable, and a later start finds it whole.
+    fn active_sequence(&mut self) -> Result<Option<Vec<Entry>>, ImageError> {
+        let mut best: Option<Vec<Entry>> = None;
+        let mut start = 0;
+        while start < self.len {
+            let run = self.run_from(start)?;
+            let run_len = run.iter().map(|entry| entry.len).sum::<u64>();
+            start = start.saturating_add(run_len.max(SECTOR_LEN));
+            let Some(head) = run.last().copied() else { continue };
+            let Some(tail) = run.iter().position(|entry| entry.at == head.tail) else { continue };
+            let best_head = best.as_ref().and_then(|run| run.last());
+            if best_head.is_none_or(|best| head.sequence_number > best.sequence_number) {
+                best = Some(run.into_iter().skip(tail).collect());
+            }
+        }
+        Ok(best)
+    }
+
+    /// Valid entries from `start` on that follow each other in place and number, once round the ring at most.
+    fn run_from(&mut self, start: u64) -> Result<Vec<Entry>, ImageError> {
+        let mut run: Vec<Entry> = Vec::new();
+        let mut total = 0_u64;
+        while let Some(entry) = self.entry_at(self.wrapped(start, total))? {
+            let follows = run
+                .last()
+                .is_none_or(|last| last.sequence_number.checked_add(1) == Some(entry.sequence_number));
+            if !follows || total.saturating_add(entry.len) > self.len {
+                break;
+            }
+            total = total.saturating_add(entry.len);
+            run.push(entry);
+        }
+        Ok(run)
+    }
+
+    /// The position `ahead` bytes behind `at`; both are at most one lap.
+    fn wrapped(&self, at: u64, ahead: u64) -> u64 {
+        let position = at.saturating_add(ahead);
+        position.checked_sub(self.len).unwrap_or(position)
+    }
+
+    fn entry_at(&mut self, at: u64) -> Result<Option<Entry>, ImageError> {
+        if let Some(entry) = self.known.get(&at) {
+            return Ok(*entry);
+        }
+        let entry = self.judge(at)?;
+        self.known.insert(at, entry);
+        Ok(entry)
+    }
+
+    /// The entry that begins at `at`, if every condition of 2.3.1 holds. Cheap conditions come first, so that stale
+    /// sectors cost no checksum.
+    fn judge(&mut self, at: u64) -> Result<Option<Entry>, ImageError> {
+        let first = self.read(at, SECTOR_LEN)?;
+        let Some(header) = wire::prefix::<raw::EntryHeader>(&first) else { return Ok(None) };
+        let Some(entry) = self.plausible(at, header) else { return Ok(None) };
+        self.checksum_budget = self.checksum_budget.checked_sub(entry.len).ok_or(ImageError::Limit {
+            structure: Structure::Log,
+            unit: "times its own length in overlapping candidate entries",
+            limit: LOG_CHECKSUM_LAPS_MAX,
+            found: LOG_CHECKSUM_LAPS_MAX.saturating_add(1),
+        })?;
+        let checksum = header.checksum.get();
+        let bytes = self.read(at, entry.len)?;
+        let valid = checksum::with_blank_field(&bytes, checksum::FIELD) == checksum
+            && decode_patches(&entry, &bytes)
+                .is_some_and(|patches| patches.iter().all(|p| self.may_target(p)));
+        Ok(valid.then_some(entry))
+    }
+
+    fn plausible(&self, at: u64, header: &raw::EntryHeader) -> Option<Entry> {
+        let entry = Entry {
+            at,
+            len: u64::from(header.entry_length.get()),
+            tail: u64::from(header.tail.get()),
+            sequence_number: header.sequence_number.get(),
+            descriptor_count: u64::from(header.descriptor_count.get()),
+            flushed_file_offset: header.flushed_file_offset.get(),
+            last_file_offset: header.last_file_offset.get(),
+        };
+        let sectors = |len: u64| len.is_multiple_of(SECTOR_LEN);
+        let valid = header.signature == *raw::ENTRY_SIGNATURE
+            && header.log_guid.get() == self.log_guid
+            && sectors(entry.len)
+            && (SECTOR_LEN..=self.len).contains(&entry.len)
+            && sectors(entry.tail)
+            && entry.tail < self.len
+            && entry.sequence_number != 0
+            && descriptor_area(entry.descriptor_count) <= entry.len;
+        valid.then_some(entry)
+    }
+
+    /// The log is for the structures behind the headers, and never for itself.
+    fn may_target(&self, patch: &LogPatch) -> bool {
+        let (at, len) = match patch {
+            LogPatch::Zeros { at, len } => (*at, *len),
+            LogPatch::Sector { at, .. } => (*at, SECTOR_LEN),
+        };
+        let Some(end) = at.checked_add(len) else { return false };
+        let clear_of_log = end <= self.at.0 || at >= self.at.0.saturating_add(self.len);
+        at >= region::OFFSETS[0] && clear_of_log
+    }
+
+    /// What an entry that was found valid does to the file.
+    fn patches(&self, entry: &Entry) -> Result<Vec<LogPatch>, ImageError> {
+        let bytes = self.read(entry.at, entry.len)?;
+        decode_patches(entry, &bytes).ok_or_else(|| {
+            // Only a file that changes while it is read gets here.
+            let problem = Problem::NoActiveSequence { log_guid: self.log_guid };
+            ImageError::corrupt(Structure::Log, FileOffset(self.at.0.saturating_add(entry.at)), problem)
+        })
+    }
+
+    /// `len` bytes from `at` on, made straight where they wrap round the end of the ring.
+    fn read(&self, at: u64, len: u64) -> Result<Vec<u8>, ImageError> {
+        let mut bytes = vec![0; usize::try_from(len.min(self.len)).unwrap_or(0)];
+        let until_end = usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX).min(bytes.len());
+        let (before, wrapped) = bytes.split_at_mut(until_end);
+        let file_at = FileOffset(self.at.0.saturating_add(at));
+        self.source.read_exact_at(file_at, before).map_err(ImageError::reading(Structure::Log, file_at))?;
+        self.source.read_exact_at(self.at, wrapped).map_err(ImageError::reading(Structure::Log, self.at))?;
+        Ok(bytes)
+    }
+}
+
+/// Bytes of an entry before its data sectors: header and descriptors, in whole sectors (2.3.1).
+fn descriptor_area(descriptor_count: u64) -> u64 {
+    descriptor_count.saturating_mul(32).saturating_add(64).next_multiple_of(SECTOR_LEN)
+}
+
+/// What an entry's descriptors do, or `None` where one of them is not in order.
+fn decode_patches(entry: &Entry, bytes: &[u8]) -> Option<Vec<LogPatch>> {
+    let area = usize::try_from(descriptor_area(entry.descriptor_count)).ok()?;
+    let (descriptors, data) = bytes.split_at_checked(area)?;
+    let count = usize::try_from(entry.descriptor_count).ok()?;
+    let (descriptors, _) = descriptors.get(64..)?.as_chunks::<{ raw::DESCRIPTOR_LEN }>();
+    let (sectors, []) = data.as_chunks::<SECTOR>() else { return None };
+    let mut sectors = sectors.iter();
+    let patches = descriptors.get(..count)?.iter().map(|descriptor| {
+        if descriptor.starts_with(raw::ZERO_SIGNATURE) {
+            decode_zeros(entry, descriptor)
+        } else if descriptor.starts_with(raw::DATA_SIGNATURE) {
+            decode_sector(entry, descriptor, sectors.next()?)
+        } else {
+            None
+        }
+    });
+    let patches = patches.collect::<Option<Vec<_>>>()?;
+    sectors.next().is_none().then_some(patches)
+}
+
+fn decode_zeros(entry: &Entry, descriptor: &[u8; raw::DESCRIPTOR_LEN]) -> Option<LogPatch> {
+    let zero = raw::ZeroDescriptor::read_from_bytes(descriptor).ok()?;
+    let (at, len) = (zero.file_offset.get(), zero.zero_length.get());
+    let valid = zero.sequence_number.get() == entry.sequence_number
+        && at.is_multiple_of(SECTOR_LEN)
+        && len.is_multiple_of(SECTOR_LEN);
+    valid.then_some(LogPatch::Zeros { at, len })
+}
+
+fn decode_sector(
+    entry: &Entry,
+    descriptor: &[u8; raw::DESCRIPTOR_LEN],
+    sector: &[u8; SECTOR],
+) -> Option<LogPatch> {
+    let data = raw::DataDescriptor::read_from_bytes(descriptor).ok()?;
+    let sector = raw::DataSector::ref_from_bytes(sector).ok()?;
+    let number = u64::from(sector.sequence_high.get()) << 32 | u64::from(sector.sequence_low.get());
+    let at = data.file_offset.get();
+    let valid = data.sequence_number.get() == entry.sequence_number
+        && sector.signature == *raw::SECTOR_SIGNATURE
+        && number == entry.sequence_number
+        && at.is_multiple_of(SECTOR_LEN);
+    let whole = [&data.leading_bytes[..], &sector.data, &data.trailing_bytes].concat();
+    let bytes = whole.into_boxed_slice().try_into().ok()?;
+    valid.then_some(LogPatch::Sector { at, bytes })
+}
+
+const _: () = assert!(LOG_LEN_MAX.is_multiple_of(MIB));
