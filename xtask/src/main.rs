@@ -1,2 +1,47 @@
-//! Development tasks.
-fn main() {}
+//! `cargo xtask TASK`: what is done to the project, never what the project does.
+//!
+//! This file only names the tasks and passes on their exit status; each task is one module.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod ci;
+mod tidy;
+
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", about = "Development tasks of this workspace")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Every check that a change must pass, stopping at the first that fails
+    Ci,
+    /// The project's own rules: file openings, forbidden words, dependency direction, licences
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let status = match Arguments::parse().task {
+        Task::Ci => ci::run(),
+        Task::Tidy => tidy::run(),
+    };
+    ExitCode::from(status)
+}
+
+/// The folder of the workspace. Tasks work there whatever folder they are started from.
+fn workspace_root() -> &'static Path {
+    let own_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own_folder.parent().unwrap_or(own_folder)
+}
+
+/// The `cargo` that started this program: the same toolchain for every step.
+fn cargo() -> std::process::Command {
+    let mut cargo = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(workspace_root());
+    cargo
+}
