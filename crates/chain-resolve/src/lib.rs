@@ -1,1 +1,29 @@
-//! chain-resolve
+//! From names to a proved chain.
+//!
+//! A backup copy of a VM is a folder of images, often moved, renamed and flattened. This crate finds the file whose
+//! state is wanted ([`select()`]), then each parent ([`resolve()`]): first where the child says, then anywhere below the
+//! folders that the operator allows, always confirmed by identity. What it returns, a [`Chain`], is a
+//! [`vhdx_format::VirtualDisk`] whose every link is proved.
+//!
+//! Only this crate turns a string found inside an image into a file opened on this machine, and only under a
+//! [`SearchPolicy`]. It writes nothing.
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
+
+mod catalog;
+mod chain;
+mod error;
+mod policy;
+mod resolve;
+mod select;
+mod store;
+
+pub use catalog::{Catalog, CatalogImage, ImageIdentity, NAMES_MAX, ScanError};
+pub use chain::{Chain, ChainFile, ChangeError, FoundBy};
+pub use error::{ResolveError, Tried, WhyNot};
+pub use policy::{Refusal, SearchPolicy};
+pub use resolve::resolve;
+pub use select::{SelectError, Selection, select};
+pub use store::{FileId, SourceFile, StoreError, identify};

@@ -1,0 +1,170 @@
+//! The images that lie below some folders, each opened once: what it is, and whose child.
+//!
+//! Anything may be an image, whatever its name: backups rename. Files that are none are passed over; images that can
+//! not be read are kept with the reason, because what they hide may matter.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+use vhdx_format::{ImageError, Linkage, Outline};
+
+use crate::policy::SearchPolicy;
+use crate::store::{self, FileId, OpenFile, StoreError};
+
+/// Most names looked at in one search. A folder of 200 VMs with all their checkpoints has some thousands; a search
+/// that meets a hundred thousand was started in the wrong place, and stopping beats reading a file server for hours.
+pub const NAMES_MAX: usize = 100_000;
+
+/// Deepest nesting of folders that is followed: far more than any VM layout has, and a bound on open handles.
+const DEPTH_MAX: usize = 32;
+
+/// An image found in a folder.
+#[derive(Debug)]
+pub struct CatalogImage {
+    /// Its real name.
+    pub path: PathBuf,
+    /// Which file it is.
+    pub id: FileId,
+    /// What it says of itself, or why it can not be read.
+    pub identity: Result<ImageIdentity, ImageError>,
+}
+
+/// What links an image to others.
+#[derive(Clone, Debug)]
+pub struct ImageIdentity {
+    /// What children link to.
+    pub data_write_guid: Uuid,
+    /// What the guest sees.
+    pub virtual_disk_id: Uuid,
+    /// Which parent it wants, if it is a child.
+    pub parent: Option<Linkage>,
+}
+
+/// The images below some folders, sorted by name.
+#[derive(Debug)]
+pub struct Catalog {
+    images: Vec<CatalogImage>,
+    unread: Vec<(PathBuf, io::Error)>,
+}
+
+/// A search that was given up.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    /// There is too much to look at.
+    #[error("more than {NAMES_MAX} names below `{}`", .0.display())]
+    TooMany(PathBuf),
+    /// A root can not be listed.
+    #[error("cannot list `{}`", path.display())]
+    List {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Catalog {
+    /// Looks at every file below the policy's roots. A file with several names counts once, under the first.
+    pub fn scan(policy: &SearchPolicy) -> Result<Self, ScanError> {
+        let mut walk = Walk { names: Vec::new(), unread: Vec::new(), looked_at: 0 };
+        for root in policy.roots() {
+            walk.root(root)?;
+        }
+        walk.names.sort();
+        let mut catalog = Self { images: Vec::new(), unread: walk.unread };
+        let mut seen = std::collections::HashSet::new();
+        for name in walk.names {
+            let Ok(path) = policy.confine(&name) else { continue };
+            match store::open(&path) {
+                Ok(file) if seen.insert(file.source.id) => catalog.images.extend(look_at(file)),
+                Ok(_) | Err(StoreError::NotAFile { .. }) => {}
+                Err(StoreError::Open { path, source }) => catalog.unread.push((path, source)),
+            }
+        }
+        Ok(catalog)
+    }
+
+    /// The images, sorted by name.
+    #[must_use]
+    pub fn images(&self) -> &[CatalogImage] {
+        &self.images
+    }
+
+    /// Files and folders that the system would not let us read.
+    #[must_use]
+    pub fn unread(&self) -> &[(PathBuf, io::Error)] {
+        &self.unread
+    }
+
+    /// The images whose identity `linkage` accepts.
+    pub fn matching(&self, linkage: Linkage) -> impl Iterator<Item = &CatalogImage> {
+        self.images.iter().filter(move |image| {
+            image.identity.as_ref().is_ok_and(|identity| linkage.accepts(identity.data_write_guid))
+        })
+    }
+
+    /// The readable images that no other one names as its parent.
+    pub fn leaves(&self) -> impl Iterator<Item = &CatalogImage> {
+        self.images.iter().filter(|image| {
+            let Ok(identity) = &image.identity else { return false };
+            !self.images.iter().any(|child| {
+                child.id != image.id
+                    && child.identity.as_ref().is_ok_and(|child| {
+                        child.parent.is_some_and(|linkage| linkage.accepts(identity.data_write_guid))
+                    })
+            })
+        })
+    }
+}
+
+/// The file's outline, unless it is something other than an image.
+fn look_at(file: OpenFile) -> Option<CatalogImage> {
+    let (path, id) = (file.source.path.clone(), file.source.id);
+    let identity = match Outline::open(Box::new(file)) {
+        Err(ImageError::NotVhdx) => return None,
+        other => other.map(|outline| ImageIdentity {
+            data_write_guid: outline.header().data_write_guid,
+            virtual_disk_id: outline.virtual_disk_id(),
+            parent: outline.parent().map(|parent| parent.linkage),
+        }),
+    };
+    Some(CatalogImage { path, id, identity })
+}
+
+struct Walk {
+    names: Vec<PathBuf>,
+    unread: Vec<(PathBuf, io::Error)>,
+    looked_at: usize,
+}
+
+impl Walk {
+    fn root(&mut self, root: &Path) -> Result<(), ScanError> {
+        let mut folders = vec![(root.to_path_buf(), 0_usize)];
+        while let Some((folder, depth)) = folders.pop() {
+            let entries = match std::fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(source) if depth == 0 => return Err(ScanError::List { path: folder, source }),
+                Err(error) => {
+                    self.unread.push((folder, error));
+                    continue;
+                }
+            };
+            for entry in entries.filter_map(Result::ok) {
+                self.looked_at = self.looked_at.saturating_add(1);
+                if self.looked_at > NAMES_MAX {
+                    return Err(ScanError::TooMany(root.to_path_buf()));
+                }
+                // Links to folders are not followed: they are how a search leaves its tree, or never ends.
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() && depth < DEPTH_MAX => {
+                        folders.push((entry.path(), depth.saturating_add(1)));
+                    }
+                    Ok(kind) if kind.is_file() || kind.is_symlink() => self.names.push(entry.path()),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,151 @@
+//! A chain of files: every link proved, every handle the one that was verified.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use vhdx_format::{
+    DiskRange, Extents, FileOffset, Geometry, ImageError, Layer, LayerIndex, LayerStack, ReadAt, VirtualDisk,
+};
+
+use crate::store::{OpenFile, SourceFile};
+
+/// How a file of a chain was found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FoundBy {
+    /// The user named it, or it is the only leaf there.
+    Selection,
+    /// Its child's `relative_path` leads to it.
+    StoredPath,
+    /// It lies beside its child under the last name of a path that its child stores.
+    StoredName,
+    /// It was found by its identity alone: moved or renamed since the child was made.
+    Identity,
+}
+
+/// One file of a chain.
+#[derive(Clone, Debug)]
+pub struct ChainFile {
+    /// The file as it was when it was opened.
+    pub source: SourceFile,
+    /// How it was found.
+    pub found_by: FoundBy,
+    handle: Arc<OpenFile>,
+}
+
+impl ChainFile {
+    pub(crate) fn new(handle: Arc<OpenFile>, found_by: FoundBy) -> Self {
+        Self { source: handle.source.clone(), found_by, handle }
+    }
+
+    /// The open file, for sharing its blocks with a target. Reading the disk goes through the [`Chain`].
+    #[must_use]
+    pub fn handle(&self) -> &File {
+        &self.handle.file
+    }
+}
+
+/// A whole chain, leaf first. Holding one is the proof that it is complete and that each image is the parent that its
+/// child names.
+#[derive(Debug)]
+pub struct Chain {
+    stack: LayerStack,
+    files: Vec<ChainFile>,
+}
+
+/// A source is not what it was when the export began.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// Its length, its time of change or its header is another.
+    #[error("`{}` changed while it was being read", .0.display())]
+    Changed(PathBuf),
+    /// It can not be asked.
+    #[error("cannot check whether `{}` changed", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Its header can not be read any more.
+    #[error("cannot check whether `{}` changed", path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ImageError,
+    },
+}
+
+impl Chain {
+    pub(crate) fn new(stack: LayerStack, files: Vec<ChainFile>) -> Self {
+        Self { stack, files }
+    }
+
+    /// The files, leaf first; as many as there are layers.
+    #[must_use]
+    pub fn files(&self) -> &[ChainFile] {
+        &self.files
+    }
+
+    /// The images, leaf first.
+    #[must_use]
+    pub fn layers(&self) -> &[Layer] {
+        self.stack.layers()
+    }
+
+    /// The files and their images, leaf first.
+    pub fn links(&self) -> impl Iterator<Item = (&ChainFile, &Layer)> {
+        self.files.iter().zip(self.stack.layers())
+    }
+
+    /// The image whose disk this is.
+    #[must_use]
+    pub fn leaf(&self) -> &Layer {
+        self.stack.leaf()
+    }
+
+    /// Asks every source whether it still is what it was when it was opened. Ask before publishing what was read.
+    pub fn check_unchanged(&self) -> Result<(), ChangeError> {
+        for (file, layer) in self.links() {
+            let path = &file.source.path;
+            let same_file = file.source.is_unchanged(file.handle());
+            let same_file = same_file.map_err(|source| ChangeError::Io { path: path.clone(), source })?;
+            let same_image = layer.outline().is_unchanged();
+            let same_image =
+                same_image.map_err(|source| ChangeError::Image { path: path.clone(), source })?;
+            if !same_file || !same_image {
+                return Err(ChangeError::Changed(path.clone()));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl VirtualDisk for Chain {
+    fn geometry(&self) -> &Geometry {
+        self.stack.geometry()
+    }
+
+    fn extents(&self, range: DiskRange) -> Extents<'_> {
+        self.stack.extents(range)
+    }
+
+    fn layer(&self, index: LayerIndex) -> Option<&dyn ReadAt> {
+        self.stack.layer(index)
+    }
+}
+
+/// Lets a layer and its chain hold one handle.
+pub(crate) struct SharedFile(pub(crate) Arc<OpenFile>);
+
+impl ReadAt for SharedFile {
+    fn read_exact_at(&self, at: FileOffset, buf: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(at, buf)
+    }
+
+    fn byte_len(&self) -> io::Result<u64> {
+        self.0.byte_len()
+    }
+}

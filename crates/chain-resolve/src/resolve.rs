@@ -1,0 +1,166 @@
+//! From a leaf to its proved chain: finding each parent by the names its child stores, then by identity.
+//!
+//! A name is only ever a hint. A candidate is the parent if its `DataWriteGuid` is the one that the child wants, and
+//! the handle that was asked is the one that is read. A candidate that does not match is noted and passed over.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use vhdx_format::{ImageError, Layer, Linkage, OpenStack, ParentLocator, read_header};
+
+use crate::catalog::Catalog;
+use crate::chain::{Chain, ChainFile, FoundBy, SharedFile};
+use crate::error::{ResolveError, Tried, WhyNot};
+use crate::policy::{self, SearchPolicy};
+use crate::store::{self, FileId, OpenFile};
+
+/// Opens the chain that ends in `leaf`.
+pub fn resolve(leaf: &Path, policy: &SearchPolicy) -> Result<Chain, ResolveError> {
+    let handle = Arc::new(store::open(leaf)?);
+    let mut search = Search { policy, catalog: None, chain: HashMap::new() };
+    let mut stack = OpenStack::new(open_layer(&handle)?);
+    let mut files = vec![search.admit(ChainFile::new(handle, FoundBy::Selection))];
+    while let (Some(wanted), Some(child)) = (stack.wanted(), files.last()) {
+        let child = child.source.path.clone();
+        let found = search.parent_of(&child, wanted)?;
+        let layer = open_layer(&found.0)?;
+        stack.push(layer).map_err(|source| ResolveError::Link {
+            child: child.clone(),
+            parent: found.0.source.path.clone(),
+            source,
+        })?;
+        files.push(search.admit(ChainFile::new(found.0, found.1)));
+    }
+    match stack.complete() {
+        Ok(stack) => Ok(Chain::new(stack, files)),
+        Err(_) => Err(ResolveError::Unfinished { leaf: leaf.to_path_buf() }),
+    }
+}
+
+fn open_layer(handle: &Arc<OpenFile>) -> Result<Layer, ResolveError> {
+    let image = Layer::open(Box::new(SharedFile(Arc::clone(handle))));
+    image.map_err(|source| ResolveError::Image { path: handle.source.path.clone(), source })
+}
+
+type Found = (Arc<OpenFile>, FoundBy);
+
+struct Search<'a> {
+    policy: &'a SearchPolicy,
+    /// Made when the first parent is not where its child says.
+    catalog: Option<Catalog>,
+    /// The files that the chain has so far.
+    chain: HashMap<FileId, PathBuf>,
+}
+
+impl Search<'_> {
+    fn admit(&mut self, file: ChainFile) -> ChainFile {
+        self.chain.insert(file.source.id, file.source.path.clone());
+        file
+    }
+
+    fn parent_of(&mut self, child: &Path, wanted: &ParentLocator) -> Result<Found, ResolveError> {
+        let mut tried = Vec::new();
+        for (candidate, stored, found_by) in self.stored_candidates(child, wanted) {
+            let outcome = candidate.map_err(WhyNot::Path).and_then(|path| verify(&path, wanted.linkage));
+            match outcome {
+                Ok(handle) => return self.acyclic(child, handle, found_by),
+                Err(why) => tried.push(Tried { candidate: stored, why }),
+            }
+        }
+        let mut matching = self.by_identity(wanted.linkage)?;
+        match (matching.pop(), matching.is_empty()) {
+            (Some(path), true) => match verify(&path, wanted.linkage) {
+                Ok(handle) => self.acyclic(child, handle, FoundBy::Identity),
+                Err(why) => {
+                    tried.push(Tried { candidate: path.display().to_string(), why });
+                    Err(self.not_found(child, wanted.linkage, tried))
+                }
+            },
+            (Some(path), false) => {
+                matching.push(path);
+                Err(ResolveError::AmbiguousParent {
+                    child: child.to_path_buf(),
+                    wanted: wanted.linkage,
+                    candidates: matching,
+                })
+            }
+            (None, _) => Err(self.not_found(child, wanted.linkage, tried)),
+        }
+    }
+
+    /// Where the child's own words lead: its relative path, then the last name of each path beside the child.
+    fn stored_candidates(
+        &self,
+        child: &Path,
+        wanted: &ParentLocator,
+    ) -> Vec<(Result<PathBuf, policy::Refusal>, String, FoundBy)> {
+        let real = std::fs::canonicalize(child).unwrap_or_else(|_| child.to_path_buf());
+        let folder = real.parent().unwrap_or(Path::new("/"));
+        let mut candidates = Vec::new();
+        let relative = wanted.relative_path.as_deref();
+        if let Some(stored) = relative {
+            candidates.push((self.policy.follow(folder, stored), stored.to_owned(), FoundBy::StoredPath));
+        }
+        let paths = [relative, wanted.volume_path.as_deref(), wanted.absolute_win32_path.as_deref()];
+        let mut names: Vec<&str> = Vec::new();
+        for name in paths.into_iter().flatten().filter_map(policy::stored_basename) {
+            let is_relative_path = relative.is_some_and(|path| policy::stored_names(path).eq([name]));
+            if !is_relative_path && !names.iter().any(|known| policy::same_name(known, name)) {
+                names.push(name);
+            }
+        }
+        let beside = |name: &str| (self.policy.follow(folder, name), name.to_owned(), FoundBy::StoredName);
+        candidates.extend(names.into_iter().map(beside));
+        candidates
+    }
+
+    fn by_identity(&mut self, wanted: Linkage) -> Result<Vec<PathBuf>, ResolveError> {
+        let catalog = match self.catalog.take() {
+            Some(catalog) => catalog,
+            None => Catalog::scan(self.policy)?,
+        };
+        let matching = catalog.matching(wanted).map(|image| image.path.clone()).collect();
+        self.catalog = Some(catalog);
+        Ok(matching)
+    }
+
+    /// A parent that is already in the chain would go round for ever.
+    fn acyclic(&self, child: &Path, handle: OpenFile, found_by: FoundBy) -> Result<Found, ResolveError> {
+        match self.chain.get(&handle.source.id) {
+            Some(path) => Err(ResolveError::Cycle { child: child.to_path_buf(), parent: path.clone() }),
+            None => Ok((Arc::new(handle), found_by)),
+        }
+    }
+
+    /// Lists what was tried and, of the images that were found on the way, why none is the parent.
+    fn not_found(&self, child: &Path, wanted: Linkage, mut tried: Vec<Tried>) -> ResolveError {
+        let unreadable = self.catalog.iter().flat_map(Catalog::unread);
+        tried.extend(unreadable.map(|(path, error)| Tried {
+            candidate: path.display().to_string(),
+            why: WhyNot::Unread(error.kind()),
+        }));
+        let damaged = self.catalog.iter().flat_map(Catalog::images).filter(|image| image.identity.is_err());
+        tried.extend(
+            damaged.map(|image| Tried { candidate: image.path.display().to_string(), why: WhyNot::Damaged }),
+        );
+        ResolveError::ParentNotFound {
+            child: child.to_path_buf(),
+            wanted,
+            tried,
+            searched: self.policy.roots().to_vec(),
+            images_seen: self.catalog.as_ref().map_or(0, |catalog| catalog.images().len()),
+        }
+    }
+}
+
+/// Opens a candidate and asks its current header who it is.
+fn verify(path: &Path, wanted: Linkage) -> Result<OpenFile, WhyNot> {
+    let handle = store::open(path).map_err(WhyNot::Open)?;
+    let found = match read_header(&handle) {
+        Ok(header) => header.data_write_guid,
+        Err(ImageError::NotVhdx) => return Err(WhyNot::NotAnImage),
+        Err(error) => return Err(WhyNot::Image(error)),
+    };
+    if wanted.accepts(found) { Ok(handle) } else { Err(WhyNot::Identity { found }) }
+}
