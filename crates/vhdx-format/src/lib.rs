@@ -9,6 +9,8 @@ mod checksum;
 mod disk;
 mod error;
 pub mod extent;
+#[cfg(feature = "forge")]
+pub mod forge;
 pub mod geometry;
 pub mod limits;
 mod offset;
