@@ -45,17 +45,17 @@ fn whole(file: &SparseFile) -> Vec<u8> {
 }
 
 /// The file of sheet 10.6: two bytes on a disk of 5 MiB and a sector.
-fn golden(kind: Kind) -> Image {
+fn golden(kind: &Kind) -> Image {
     let geometry = geometry(5 * MIB + 512, SectorSize::B512);
     let mut image = match kind {
         Kind::Fixed => Image::fixed("golden", geometry),
         _ => Image::dynamic("golden", geometry),
     };
     image.block_size = mib(2);
-    image.creator = "golden 1".to_owned();
+    "golden 1".clone_into(&mut image.creator);
     image.ids = IDS;
     image.sequence_numbers = [1, 2];
-    image.default_state = if kind == Kind::Fixed { 6 } else { 2 };
+    image.default_state = if *kind == Kind::Fixed { 6 } else { 2 };
     image.blocks.insert(1, Block::full(vec![(5, vec![0xAA])]));
     image.blocks.insert(2, Block::full(vec![(MIB + 511, vec![0x55])]));
     image
@@ -63,7 +63,7 @@ fn golden(kind: Kind) -> Image {
 
 #[test]
 fn the_golden_headers_and_region_tables_come_out() {
-    let file = golden(Kind::Dynamic).build();
+    let file = golden(&Kind::Dynamic).build();
     let mut header = hex("686561642996c350010000000000000011111111222233334444555555555555
         aaaaaaaabbbbccccddddeeeeeeeeeeee00000000000000000000000000000000
         00000100000010000000100000000000");
@@ -145,7 +145,7 @@ fn the_golden_files_come_out_of_forge_and_writer() {
         (Kind::Dynamic, Allocation::Dynamic, 8_388_608, dynamic),
         (Kind::Fixed, Allocation::Fixed, 10_485_760, fixed),
     ] {
-        let forged = whole(&golden(kind).build());
+        let forged = whole(&golden(&kind).build());
         assert_eq!(forged.len(), len);
         assert_eq!(sha256(&forged), hex(digest), "forge, {allocation:?}");
 
@@ -240,7 +240,7 @@ fn whatever_is_asked_for_comes_out() {
     assert_eq!(file.read(2 * MIB + 0x2_0000, 8), u64::to_le_bytes(64 * MIB));
     assert_eq!(
         file.read(3 * MIB, 16),
-        [u64::to_le_bytes(77 * MIB | 3), u64::to_le_bytes(4 * MIB | 5)].concat()
+        [u64::to_le_bytes((77 * MIB) | 3), u64::to_le_bytes((4 * MIB) | 5)].concat()
     );
     assert_eq!(file.read(4 * MIB, 4), b"here");
     assert_eq!(file.read(3 * MIB + 320_000, 8), u64::to_le_bytes(0xDEAD));
@@ -248,7 +248,7 @@ fn whatever_is_asked_for_comes_out() {
 
 #[test]
 fn edits_renew_the_checksum_and_tearing_breaks_it() {
-    let clean = golden(Kind::Dynamic).build();
+    let clean = golden(&Kind::Dynamic).build();
     let mut file = clean.clone();
     edit_header(&mut file, 1, |header| header[8] = 1);
     assert_eq!(file.read(0x2_0000, 4096), file.read(0x1_0000, 4096));
@@ -264,7 +264,7 @@ fn edits_renew_the_checksum_and_tearing_breaks_it() {
 
 #[test]
 fn a_saved_file_holds_the_same_bytes() {
-    let file = golden(Kind::Dynamic).build();
+    let file = golden(&Kind::Dynamic).build();
     let mut saved = tempfile::tempfile().unwrap();
     saved.write_all(b"something longer lived").unwrap();
     file.save(&saved).unwrap();
