@@ -11,6 +11,8 @@ mod checksum;
 mod disk;
 mod error;
 pub mod extent;
+#[cfg(feature = "forge")]
+pub mod forge;
 pub mod geometry;
 mod header;
 mod layer;
