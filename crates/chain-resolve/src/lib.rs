@@ -24,6 +24,6 @@ pub use catalog::{Catalog, CatalogImage, ImageIdentity, NAMES_MAX, ScanError};
 pub use chain::{Chain, ChainFile, ChangeError, FoundBy};
 pub use error::{ResolveError, Tried, WhyNot};
 pub use policy::{Refusal, SearchPolicy};
-pub use resolve::resolve;
+pub use resolve::{open_image, resolve};
 pub use select::{SelectError, Selection, select};
 pub use store::{FileId, SourceFile, StoreError, identify};

@@ -13,7 +13,7 @@ use crate::catalog::Catalog;
 use crate::chain::{Chain, ChainFile, FoundBy, SharedFile};
 use crate::error::{ResolveError, Tried, WhyNot};
 use crate::policy::{self, SearchPolicy};
-use crate::store::{self, FileId, OpenFile};
+use crate::store::{self, FileId, OpenFile, SourceFile};
 
 /// Opens the chain that ends in `leaf`.
 pub fn resolve(leaf: &Path, policy: &SearchPolicy) -> Result<Chain, ResolveError> {
@@ -36,6 +36,12 @@ pub fn resolve(leaf: &Path, policy: &SearchPolicy) -> Result<Chain, ResolveError
         Ok(stack) => Ok(Chain::new(stack, files)),
         Err(_) => Err(ResolveError::Unfinished { leaf: leaf.to_path_buf() }),
     }
+}
+
+/// Opens one image, without asking for its parent.
+pub fn open_image(path: &Path) -> Result<(SourceFile, Layer), ResolveError> {
+    let handle = Arc::new(store::open(path)?);
+    Ok((handle.source.clone(), open_layer(&handle)?))
 }
 
 fn open_layer(handle: &Arc<OpenFile>) -> Result<Layer, ResolveError> {

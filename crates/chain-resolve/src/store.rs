@@ -28,6 +28,8 @@ pub struct SourceFile {
     pub id: FileId,
     /// Length in bytes.
     pub len: u64,
+    /// Bytes that the file system has allocated for it; where it does not say, the length.
+    pub allocated: u64,
     /// When it was last written to, where the file system knows.
     pub modified: Option<SystemTime>,
 }
@@ -83,6 +85,7 @@ pub(crate) fn open(path: &Path) -> Result<OpenFile, StoreError> {
         path: path.to_path_buf(),
         id: file_id(path, &metadata).map_err(failed)?,
         len: metadata.len(),
+        allocated: allocated(&metadata),
         modified: metadata.modified().ok(),
     };
     Ok(OpenFile { file, source })
@@ -147,6 +150,17 @@ fn open_read_only(path: &Path) -> io::Result<File> {
 fn file_id(_: &Path, metadata: &std::fs::Metadata) -> io::Result<FileId> {
     use std::os::unix::fs::MetadataExt;
     Ok(FileId { device: metadata.dev(), inode: metadata.ino() })
+}
+
+#[cfg(unix)]
+fn allocated(metadata: &std::fs::Metadata) -> u64 {
+    // The unit of st_blocks is 512 bytes, whatever the file system's block size.
+    std::os::unix::fs::MetadataExt::blocks(metadata).saturating_mul(512)
+}
+
+#[cfg(not(unix))]
+fn allocated(metadata: &std::fs::Metadata) -> u64 {
+    metadata.len()
 }
 
 /// Without stable file numbers, the resolved name stands in for them.

@@ -1,0 +1,194 @@
+//! The command line as it is typed. What it means is for `plan.rs`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The disk of a Hyper-V checkpoint as one image.
+#[derive(Debug, Parser)]
+#[command(
+    name = "vhdx-export",
+    version,
+    about = "Flatten a chain of VHDX images into one, without Hyper-V and without touching the source",
+    long_about = "Reads a folder that holds the disk files of a Hyper-V VM, or a backup copy of one, and writes the \
+                  disk as of one state into a single VHDX or raw image. Sources are opened read-only; a dirty log is \
+                  replayed in memory. Nothing appears under the target's name until it is complete and durable.",
+    after_help = EXAMPLES,
+    after_long_help = EXAMPLES_AND_CODES,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) export: ExportArgs,
+}
+
+/// What to do; export is the default.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write the disk into one image (what happens without a command)
+    Export(ExportArgs),
+    /// Say what an image is, or each image of its chain
+    Info(InfoArgs),
+    /// Say what each run of the disk holds, and which file holds it
+    Map(MapArgs),
+}
+
+/// Which disk, in which state.
+#[derive(Debug, Args)]
+pub(crate) struct SourceArgs {
+    /// A disk file, or a folder of them [default: $VHDX_EXPORT_SOURCE, else the current folder]
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: Option<PathBuf>,
+    /// The disk file whose state is wanted, by name or stem; needed where a folder holds several states
+    #[arg(long, value_name = "NAME")]
+    pub(crate) checkpoint: Option<String>,
+    /// Another folder in which parents may be found, by identity; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub(crate) parent_dir: Vec<PathBuf>,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// The image to write, or - for standard output
+    #[arg(short, long, value_name = "PATH", required = true)]
+    pub(crate) out: Option<PathBuf>,
+    /// Format of the image [default: by the suffix: .vhdx, .raw or .img]
+    #[arg(short = 'O', long, value_enum)]
+    pub(crate) format: Option<Format>,
+    /// Size of a VHDX block, 1M to 256M [default: 2M, more for disks over 4 TiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) block_size: Option<String>,
+    /// Write a fixed VHDX, every block allocated
+    #[arg(long)]
+    pub(crate) fixed: bool,
+    /// Identity of the disk in a VHDX: a new one, or the source's to replace it
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t = DiskId::New)]
+    pub(crate) disk_id: DiskId,
+    /// Replace the target if it exists
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    /// Print the result as a JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// How to show progress, on standard error
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = ProgressStyle::Auto)]
+    pub(crate) progress: ProgressStyle,
+    /// Print nothing but errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// Arguments of `info`.
+#[derive(Debug, Args)]
+pub(crate) struct InfoArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// Every image of the chain, leaf first
+    #[arg(long)]
+    pub(crate) chain: bool,
+    /// Print a JSON document, with the field names of `qemu-img info`
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `map`.
+#[derive(Debug, Args)]
+pub(crate) struct MapArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// Print a JSON document, with the field names of `qemu-img map`
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Format of an artifact.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Format {
+    /// A VHDX image, dynamic unless --fixed
+    Vhdx,
+    /// The bare bytes of the disk; a file is sparse
+    Raw,
+}
+
+/// Which identity a written disk has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum DiskId {
+    /// One derived from the chain and the options, so that it can stand beside the source
+    New,
+    /// The source's own
+    Keep,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum ProgressStyle {
+    /// A bar on a terminal, else lines
+    Auto,
+    /// A bar
+    Bar,
+    /// A line now and then
+    Lines,
+    /// JSON, one object a line
+    Json,
+    /// Nothing
+    None,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  vhdx-export web01.vhdx --out web01.raw
+  vhdx-export 'Virtual Hard Disks' --checkpoint web01_5C2A… --out merged.vhdx
+  vhdx-export web01_5C2A….avhdx --out - --format raw | sha256sum
+  vhdx-export info --chain web01_5C2A….avhdx";
+
+const EXAMPLES_AND_CODES: &str = "\
+Examples:
+  Flatten the newest state of a lone chain, from inside its folder:
+    vhdx-export --out merged.vhdx
+
+  One of several states, named by its disk file:
+    vhdx-export 'Virtual Hard Disks' --checkpoint web01_5C2A… --out merged.vhdx
+
+  Parents that a backup has put elsewhere:
+    vhdx-export child.avhdx --parent-dir /backup/base --out merged.raw
+
+  The digest of a restored disk, without writing it:
+    vhdx-export web01_5C2A….avhdx --out - --format raw | sha256sum
+
+  What is this file, and what is it built on?
+    vhdx-export info --chain web01_5C2A….avhdx
+
+Exit codes:
+  0 ok                         6 source corrupt or unsupported
+  1 anything else              7 refused for safety
+  2 wrong usage                8 no space, or a limit of the target
+  4 not found or ambiguous     9 source in use or changed
+  5 chain broken              75 temporary I/O error, trying again may help
+                         130/143 stopped by a signal";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Includes clap's own checks: no flag twice, no contradiction.
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn export_is_the_default() {
+        let cli = Cli::parse_from(["vhdx-export", "--checkpoint", "X", "--out", "merged.vhdx"]);
+        assert!(cli.command.is_none());
+        assert_eq!(cli.export.source.checkpoint.as_deref(), Some("X"));
+        let cli = Cli::parse_from(["vhdx-export", "info", "x.vhdx"]);
+        assert!(matches!(cli.command, Some(Command::Info(_))));
+    }
+}

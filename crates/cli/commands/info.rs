@@ -1,0 +1,81 @@
+//! `vhdx-export info`: what an image is, or each image of its chain.
+
+use std::io::{self, Write};
+
+use chain_resolve::{open_image, resolve};
+
+use crate::args::InfoArgs;
+use crate::commands::print_json;
+use crate::failure::Failure;
+use crate::plan;
+use crate::report::{ImageInfo, Log};
+use crate::units::show_size;
+
+pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
+    let selection = plan::selection(&args.source)?;
+    let mut out = io::stdout().lock();
+    if args.chain {
+        let chain = resolve(&selection.leaf, &selection.policy)?;
+        let infos = ImageInfo::of_chain(&chain);
+        if args.json {
+            return print_json(&mut out, &infos);
+        }
+        return infos
+            .iter()
+            .enumerate()
+            .try_for_each(|(depth, info)| {
+                if depth > 0 {
+                    writeln!(out)?;
+                }
+                print_text(&mut out, info)
+            })
+            .map_err(Failure::Output);
+    }
+    let (source, layer) = open_image(&selection.leaf)?;
+    let info = ImageInfo::of_image(&source, &layer);
+    if args.json { print_json(&mut out, &info) } else { print_text(&mut out, &info).map_err(Failure::Output) }
+}
+
+fn print_text(out: &mut dyn Write, info: &ImageInfo) -> io::Result<()> {
+    let mut line = |name: &str, value: &dyn std::fmt::Display| writeln!(out, "{name:<15}{value}");
+    line("image", &info.filename)?;
+    line("kind", &format_args!("{} VHDX, made by `{}`", info.kind, info.creator.escape_debug()))?;
+    line("virtual size", &format_args!("{} ({} bytes)", show_size(info.virtual_size), info.virtual_size))?;
+    line("file size", &format_args!("{} ({} on disk)", show_size(info.file_size), show_size(info.actual_size)))?;
+    let sectors = format_args!("{} logical, {} physical", info.logical_sector_size, info.physical_sector_size);
+    line("sectors", &sectors)?;
+    let blocks = &info.blocks;
+    line(
+        "blocks",
+        &format_args!(
+            "of {}: {} whole, {} partial, {} zero, {} unmapped, {} undefined, {} not present",
+            show_size(info.cluster_size.into()),
+            blocks.fully_present,
+            blocks.partially_present,
+            blocks.zero,
+            blocks.unmapped,
+            blocks.undefined,
+            blocks.not_present
+        ),
+    )?;
+    match info.log {
+        Log::Clean => line("log", &"clean")?,
+        Log::Replayed { entries } => line("log", &format_args!("dirty; {entries} entries replayed in memory"))?,
+    }
+    line("disk ID", &info.virtual_disk_id)?;
+    line("DataWriteGuid", &info.data_write_guid)?;
+    if let Some(parent) = &info.parent {
+        line("wants parent", &format_args!("DataWriteGuid {}", parent.linkage))?;
+        if let Some(second) = &parent.linkage2 {
+            line("", &format_args!("or DataWriteGuid {second}"))?;
+        }
+        let paths = [&parent.relative_path, &parent.absolute_win32_path, &parent.volume_path];
+        for path in paths.into_iter().flatten() {
+            line("", &path.escape_debug())?;
+        }
+    }
+    if let Some(parent) = &info.full_backing_filename {
+        line("built on", parent)?;
+    }
+    Ok(())
+}

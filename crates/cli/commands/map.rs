@@ -1,0 +1,50 @@
+//! `vhdx-export map`: what each run of the disk holds, and which file holds it.
+//!
+//! Runs are printed as they are found: a map may have millions.
+
+use std::io::{self, BufWriter, Write};
+
+use chain_resolve::{Chain, resolve};
+use vhdx_format::VirtualDisk;
+
+use crate::args::MapArgs;
+use crate::commands::read_failure;
+use crate::failure::Failure;
+use crate::plan;
+use crate::report::MapEntry;
+
+pub(crate) fn run(args: &MapArgs) -> Result<(), Failure> {
+    let selection = plan::selection(&args.source)?;
+    let chain = resolve(&selection.leaf, &selection.policy)?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    if args.json { print_json(&mut out, &chain)? } else { print_text(&mut out, &chain)? }
+    out.flush().map_err(Failure::Output)
+}
+
+fn entries(chain: &Chain) -> impl Iterator<Item = Result<MapEntry, Failure>> {
+    chain
+        .extents(chain.geometry().range())
+        .map(|extent| extent.map(|extent| MapEntry::of(chain, &extent)).map_err(|error| read_failure(chain, error)))
+}
+
+/// An array, one run a line, as qemu-img prints it.
+fn print_json(out: &mut dyn Write, chain: &Chain) -> Result<(), Failure> {
+    let mut before = "[";
+    for entry in entries(chain) {
+        let entry = serde_json::to_string(&entry?).map_err(|error| Failure::Output(error.into()))?;
+        write!(out, "{before}{entry}").map_err(Failure::Output)?;
+        before = ",\n";
+    }
+    writeln!(out, "]").map_err(Failure::Output)
+}
+
+fn print_text(out: &mut dyn Write, chain: &Chain) -> Result<(), Failure> {
+    writeln!(out, "{:<16} {:<16} {:<16} Holds", "Offset", "Length", "Lies at").map_err(Failure::Output)?;
+    for entry in entries(chain) {
+        let entry = entry?;
+        let at = entry.offset.map_or("-".to_owned(), |offset| format!("{offset:#x}"));
+        let holds = entry.filename.as_deref().unwrap_or("zeros");
+        writeln!(out, "{:<#16x} {:<#16x} {at:<16} {holds}", entry.start, entry.length).map_err(Failure::Output)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! One file per command: each runs a plan through the libraries and prints the result.
+
+pub(crate) mod export;
+pub(crate) mod info;
+pub(crate) mod map;
+
+use std::io::{self, Write};
+
+use chain_resolve::{Chain, FoundBy};
+use serde::Serialize;
+use vhdx_format::ReadError;
+
+use crate::failure::Failure;
+
+/// Prints one JSON document.
+fn print_json(out: &mut dyn Write, value: &impl Serialize) -> Result<(), Failure> {
+    let printed = serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::from);
+    printed.and_then(|()| writeln!(out)).map_err(Failure::Output)
+}
+
+/// A failed read, with the name of the file at fault.
+fn read_failure(chain: &Chain, error: ReadError) -> Failure {
+    let index = error.layer().map_or(0, |layer| layer.0);
+    let file = chain.files().get(index).or(chain.files().first());
+    Failure::Read { path: file.map(|file| file.source.path.clone()).unwrap_or_default(), source: error }
+}
+
+/// What the user should know of how the chain was found: every parent that is not where its child says.
+fn substitutions(chain: &Chain) -> Vec<String> {
+    let parents = chain.files().iter().skip(1).zip(chain.layers());
+    let moved = parents.filter_map(|(parent, child)| {
+        let path = parent.source.path.display();
+        let stored = child.outline().parent().and_then(|parent| parent.relative_path.as_deref());
+        let stored = stored.unwrap_or("no relative path");
+        match parent.found_by {
+            FoundBy::Selection | FoundBy::StoredPath => None,
+            FoundBy::StoredName => Some(format!("parent found by name at `{path}` (its child says `{stored}`)")),
+            FoundBy::Identity => Some(format!("parent found by identity at `{path}` (its child says `{stored}`)")),
+        }
+    });
+    moved.collect()
+}

@@ -1,0 +1,274 @@
+//! What went wrong, for people and for pipelines: the words, the hint, and the one table of exit codes.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use chain_resolve::{ChangeError, ResolveError, ScanError, SelectError, StoreError, WhyNot};
+use export_sinks::{ExportError, SinkError};
+use vhdx_format::{ImageError, ReadError};
+
+use crate::plan::UsageError;
+
+/// Exit codes. They are stable; a test holds the README to them.
+pub(crate) mod code {
+    pub(crate) const OTHER: u8 = 1;
+    pub(crate) const USAGE: u8 = 2;
+    pub(crate) const NOT_FOUND: u8 = 4;
+    pub(crate) const CHAIN_BROKEN: u8 = 5;
+    pub(crate) const CORRUPT: u8 = 6;
+    pub(crate) const UNSAFE: u8 = 7;
+    pub(crate) const NO_SPACE: u8 = 8;
+    pub(crate) const CHANGED: u8 = 9;
+    pub(crate) const TEMPORARY: u8 = 75;
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// The disk could not be read; the path is that of the layer at fault.
+    #[error("cannot read `{}`", path.display())]
+    Read { path: PathBuf, source: ReadError },
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    #[error("cannot write the result")]
+    Output(#[source] io::Error),
+    #[error("cannot listen for signals")]
+    Signals(#[source] io::Error),
+}
+
+impl Failure {
+    /// Says what went wrong, and gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        // Whoever closes our output early (`| head`) has seen enough, and a broken message helps nobody.
+        if let Self::Output(error) = self
+            && error.kind() == io::ErrorKind::BrokenPipe
+        {
+            return ExitCode::SUCCESS;
+        }
+        eprint!("{}", self.message());
+        ExitCode::from(self.code())
+    }
+
+    fn message(&self) -> String {
+        let mut text = format!("error: {}\n", printable(&with_sources(self)));
+        for detail in self.details() {
+            let _ = writeln!(text, "  {}", printable(&detail));
+        }
+        if let Some(hint) = self.hint() {
+            let _ = writeln!(text, "hint: {}", printable(&hint));
+        }
+        text
+    }
+
+    fn code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => code::USAGE,
+            Self::Select(error) => select_code(error),
+            Self::Resolve(error) => resolve_code(error),
+            Self::Read { source, .. } => read_code(source),
+            Self::Export(error) => export_code(error),
+            Self::Change(error) => change_code(error),
+            Self::Output(error) | Self::Signals(error) => io_code(error),
+        }
+    }
+
+    /// The candidates, each with its reason.
+    fn details(&self) -> Vec<String> {
+        let listed = |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect();
+        match self {
+            Self::Select(
+                SelectError::NoSuchName { candidates, .. }
+                | SelectError::AmbiguousName { candidates, .. }
+                | SelectError::SeveralLeaves { candidates },
+            ) => listed(candidates),
+            Self::Resolve(ResolveError::AmbiguousParent { candidates, .. }) => listed(candidates),
+            Self::Resolve(ResolveError::ParentNotFound { tried, searched, images_seen, .. }) => {
+                let tried = tried.iter().map(|tried| {
+                    let mark = match tried.why {
+                        WhyNot::Identity { .. } => " (was it attached read-write after the checkpoint?)",
+                        _ => "",
+                    };
+                    format!("tried `{}`: {}{mark}", tried.candidate, with_sources(&tried.why))
+                });
+                let searched = searched.iter().map(|folder| format!("searched `{}`", folder.display()));
+                let seen = format!("{images_seen} images looked at, none with that identity");
+                tried.chain(searched).chain([seen]).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Usage(UsageError::UnknownSuffix(_)) => "end the name in .vhdx, .raw or .img, or give --format",
+            Self::Usage(UsageError::StreamWithoutFormat) => "for example `--out - --format raw`",
+            Self::Usage(UsageError::Terminal) => "redirect it into a file or a pipe",
+            Self::Usage(_) => "see `vhdx-export --help`",
+            Self::Select(SelectError::SeveralLeaves { candidates }) => return several_leaves_hint(candidates),
+            Self::Select(SelectError::NoSuchName { .. } | SelectError::AmbiguousName { .. }) => {
+                "name one of the files above as SOURCE, or narrow the folder"
+            }
+            Self::Select(SelectError::NoImages(_)) => "name the folder that holds the .vhdx and .avhdx files",
+            Self::Resolve(ResolveError::ParentNotFound { .. }) => {
+                "point --parent-dir at the folder that holds the original"
+            }
+            Self::Resolve(ResolveError::AmbiguousParent { .. }) => {
+                "keep one of them in the folders that are searched, beside its child"
+            }
+            Self::Resolve(ResolveError::Image { source: ImageError::Truncated { .. }, .. }) => {
+                "the copy is not complete: fetch the file again"
+            }
+            Self::Export(ExportError::Sink(error)) => return sink_hint(error),
+            Self::Change(ChangeError::Changed(_)) => {
+                "the VM seems to be running: read from a backup or a snapshot of its volume"
+            }
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
+fn several_leaves_hint(candidates: &[PathBuf]) -> Option<String> {
+    let mut stems = candidates.iter().filter_map(|path| path.file_stem()?.to_str());
+    let first = stems.next()?;
+    let mut hint = format!("say which state you want, for example `--checkpoint {first}`");
+    if let Some(second) = stems.next() {
+        hint += &format!(" or `--checkpoint {second}`");
+    }
+    Some(hint)
+}
+
+fn sink_hint(error: &SinkError) -> Option<String> {
+    use export_sinks::TargetError;
+    let text = match error {
+        SinkError::Target(TargetError::Exists(_)) => "--force replaces it",
+        SinkError::Target(TargetError::IsSource(_)) => "choose another name: sources are never written",
+        SinkError::Target(TargetError::Busy(_)) => "wait for the other export, or choose another name",
+        SinkError::Space(_) => "choose a target with more room, or pipe the image with `--out -`",
+        SinkError::Changed { .. } => "the VM seems to be running: read from a backup or a snapshot of its volume",
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+fn select_code(error: &SelectError) -> u8 {
+    match error {
+        SelectError::Source { source, .. } => io_code(source),
+        SelectError::Scan(error) => scan_code(error),
+        _ => code::NOT_FOUND,
+    }
+}
+
+fn scan_code(error: &ScanError) -> u8 {
+    match error {
+        ScanError::TooMany(_) => code::OTHER,
+        ScanError::List { source, .. } => io_code(source),
+    }
+}
+
+fn resolve_code(error: &ResolveError) -> u8 {
+    match error {
+        ResolveError::Store(StoreError::Open { source, .. }) => io_code(source),
+        ResolveError::Store(_) => code::CORRUPT,
+        ResolveError::Image { source, .. } => image_code(source),
+        ResolveError::Scan(error) => scan_code(error),
+        ResolveError::AmbiguousParent { .. } => code::NOT_FOUND,
+        _ => code::CHAIN_BROKEN,
+    }
+}
+
+fn image_code(error: &ImageError) -> u8 {
+    match error {
+        ImageError::Io { source, .. } => io_code(source),
+        _ => code::CORRUPT,
+    }
+}
+
+fn read_code(error: &ReadError) -> u8 {
+    match error {
+        ReadError::Tables { source, .. } => image_code(source),
+        ReadError::Payload { source, .. } => io_code(source),
+        ReadError::NoSuchLayer(_) | ReadError::PastTheEnd { .. } => code::OTHER,
+    }
+}
+
+fn export_code(error: &ExportError) -> u8 {
+    match error {
+        ExportError::Read(error) => read_code(error),
+        ExportError::Sink(SinkError::Target(_)) => code::UNSAFE,
+        ExportError::Sink(SinkError::Space(_)) => code::NO_SPACE,
+        ExportError::Sink(SinkError::Changed { .. }) => code::CHANGED,
+        ExportError::Sink(SinkError::Io { source, .. }) => io_code(source),
+        // By convention 128 and the number of the signal.
+        ExportError::Cancelled(cancelled) => u8::try_from(cancelled.reason + 128).unwrap_or(code::OTHER),
+        _ => code::OTHER,
+    }
+}
+
+fn change_code(error: &ChangeError) -> u8 {
+    match error {
+        ChangeError::Io { source, .. } => io_code(source),
+        ChangeError::Changed(_) | ChangeError::Image { .. } => code::CHANGED,
+    }
+}
+
+/// What the system's answers mean for whoever may try again. A file that ends earlier than when it was opened has
+/// changed.
+fn io_code(error: &io::Error) -> u8 {
+    use io::ErrorKind;
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => code::NOT_FOUND,
+        ErrorKind::UnexpectedEof | ErrorKind::ResourceBusy => code::CHANGED,
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => code::NO_SPACE,
+        ErrorKind::PermissionDenied
+        | ErrorKind::BrokenPipe
+        | ErrorKind::InvalidInput
+        | ErrorKind::ReadOnlyFilesystem => code::OTHER,
+        _ => code::TEMPORARY,
+    }
+}
+
+/// An error and its sources in one line. A message never repeats its source, so nothing is said twice.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let _ = write!(text, ": {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// Names come from disks and images: what a terminal would obey is shown as an escape.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_can_not_steer_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
+    }
+
+    #[test]
+    fn a_file_that_shrank_has_changed_and_a_flaky_share_is_worth_another_try() {
+        assert_eq!(io_code(&io::ErrorKind::UnexpectedEof.into()), code::CHANGED);
+        assert_eq!(io_code(&io::ErrorKind::TimedOut.into()), code::TEMPORARY);
+        assert_eq!(io_code(&io::ErrorKind::NotFound.into()), code::NOT_FOUND);
+    }
+}

@@ -1,0 +1,35 @@
+//! `vhdx-export`: the disk of a Hyper-V checkpoint as one image.
+//!
+//! The binary knows people: it turns what was typed into a plan, runs it, and turns what went wrong into words, a hint
+//! and an exit code. What it does is in the libraries.
+
+mod args;
+mod commands;
+mod failure;
+mod interrupt;
+mod plan;
+mod progress;
+mod report;
+mod units;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command.unwrap_or(Command::Export(cli.export)) {
+        Command::Export(args) => commands::export::run(args),
+        Command::Info(args) => commands::info::run(&args),
+        Command::Map(args) => commands::map::run(&args),
+    }
+}

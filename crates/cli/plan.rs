@@ -1,0 +1,154 @@
+//! From what was typed to what will be done. Everything that can be refused without looking at the disk is refused here.
+
+use std::ffi::OsStr;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use chain_resolve::{Chain, SelectError, Selection, select};
+use export_sinks::Overwrite;
+use vhdx_format::geometry::default_block_size;
+use vhdx_format::writer::{Allocation, Identities};
+use vhdx_format::{BlockSize, LogState, VirtualDisk};
+
+use crate::args::{DiskId, ExportArgs, Format, ProgressStyle, SourceArgs};
+use crate::units;
+
+/// Arguments that contradict each other or make no sense.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(crate) enum UsageError {
+    #[error("cannot tell the format from `{}`", .0.display())]
+    UnknownSuffix(PathBuf),
+    #[error("--out - needs --format")]
+    StreamWithoutFormat,
+    #[error("the image would be written to a terminal")]
+    Terminal,
+    #[error("--block-size `{0}` is no power of two from 1M to 256M")]
+    BlockSize(String),
+    #[error("{0} makes sense for VHDX only")]
+    VhdxOnly(&'static str),
+    #[error("--out is missing")]
+    NoTarget,
+}
+
+/// Where the artifact goes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Destination {
+    File { path: PathBuf, overwrite: Overwrite },
+    Stdout,
+}
+
+/// What kind of artifact is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Artifact {
+    Raw,
+    Vhdx { block_size: Option<BlockSize>, allocation: Allocation, disk_id: DiskId },
+}
+
+/// An export, decided.
+#[derive(Debug)]
+pub(crate) struct ExportPlan {
+    pub(crate) source: SourceArgs,
+    pub(crate) destination: Destination,
+    pub(crate) artifact: Artifact,
+    pub(crate) json: bool,
+    pub(crate) progress: ProgressStyle,
+    pub(crate) quiet: bool,
+}
+
+impl ExportPlan {
+    pub(crate) fn new(args: ExportArgs) -> Result<Self, UsageError> {
+        let out = args.out.as_deref().ok_or(UsageError::NoTarget)?;
+        let artifact = artifact(&args, out)?;
+        let overwrite = if args.force { Overwrite::Replace } else { Overwrite::Refuse };
+        let destination = if is_stdout(out) {
+            Destination::Stdout
+        } else {
+            Destination::File { path: out.to_path_buf(), overwrite }
+        };
+        if destination == Destination::Stdout && std::io::stdout().is_terminal() {
+            return Err(UsageError::Terminal);
+        }
+        let progress = if args.quiet { ProgressStyle::None } else { args.progress };
+        Ok(Self { source: args.source, destination, artifact, json: args.json, progress, quiet: args.quiet })
+    }
+}
+
+fn is_stdout(out: &Path) -> bool {
+    out == Path::new("-")
+}
+
+fn artifact(args: &ExportArgs, out: &Path) -> Result<Artifact, UsageError> {
+    let format = match args.format {
+        Some(format) => format,
+        None if is_stdout(out) => return Err(UsageError::StreamWithoutFormat),
+        None => format_of(out).ok_or_else(|| UsageError::UnknownSuffix(out.to_path_buf()))?,
+    };
+    if format == Format::Raw {
+        let typed = [
+            (args.block_size.is_some(), "--block-size"),
+            (args.fixed, "--fixed"),
+            (args.disk_id == DiskId::Keep, "--disk-id"),
+        ];
+        let misplaced = typed.into_iter().find(|(typed, _)| *typed);
+        return misplaced.map_or(Ok(Artifact::Raw), |(_, flag)| Err(UsageError::VhdxOnly(flag)));
+    }
+    let block_size = args.block_size.as_deref().map(parse_block_size).transpose()?;
+    let allocation = if args.fixed { Allocation::Fixed } else { Allocation::Dynamic };
+    Ok(Artifact::Vhdx { block_size, allocation, disk_id: args.disk_id })
+}
+
+fn format_of(out: &Path) -> Option<Format> {
+    let suffix = out.extension().and_then(OsStr::to_str)?.to_ascii_lowercase();
+    match suffix.as_str() {
+        "vhdx" => Some(Format::Vhdx),
+        "raw" | "img" => Some(Format::Raw),
+        _ => None,
+    }
+}
+
+fn parse_block_size(text: &str) -> Result<BlockSize, UsageError> {
+    let bytes = units::parse_size(text).and_then(|bytes| u32::try_from(bytes).ok());
+    bytes.and_then(BlockSize::from_bytes).ok_or_else(|| UsageError::BlockSize(text.to_owned()))
+}
+
+/// The folder or file to look at, and the state that is wanted there.
+pub(crate) fn selection(args: &SourceArgs) -> Result<Selection, SelectError> {
+    let from_environment = || std::env::var_os("VHDX_EXPORT_SOURCE").filter(|value| !value.is_empty());
+    let source = args.source.clone().or_else(|| from_environment().map(PathBuf::from));
+    let source = source.unwrap_or_else(|| PathBuf::from("."));
+    select(&source, args.checkpoint.as_deref(), &args.parent_dir)
+}
+
+/// The block size to write with: the one asked for, or the default for a disk of that size.
+pub(crate) fn block_size(asked: Option<BlockSize>, chain: &Chain) -> BlockSize {
+    asked.unwrap_or_else(|| default_block_size(chain.geometry()))
+}
+
+/// The GUIDs of a flattened image: new ones, that depend on nothing but the state of the chain and the options, so
+/// that the same export gives the same bytes anywhere.
+///
+/// A flattened copy must not have its source's `DataWriteGuid`: children of the source would take it for their parent.
+pub(crate) fn identities(
+    chain: &Chain,
+    block_size: BlockSize,
+    allocation: Allocation,
+    disk_id: DiskId,
+) -> Identities {
+    let mut name = String::from("vhdx-export 1");
+    for layer in chain.layers() {
+        let header = layer.outline().header();
+        let replayed = match layer.outline().log_state() {
+            LogState::Clean => 0,
+            LogState::Replayed { head, .. } => head,
+        };
+        let ids = [header.data_write_guid, header.file_write_guid, layer.outline().virtual_disk_id()];
+        let [data_write, file_write, disk] = ids;
+        name += &format!("\n{data_write} {file_write} {disk} {} {replayed}", header.sequence_number);
+    }
+    name += &format!("\n{} {allocation:?} {disk_id:?}", block_size.bytes());
+    let derived = Identities::derive(name.as_bytes());
+    match disk_id {
+        DiskId::New => derived,
+        DiskId::Keep => Identities { virtual_disk: chain.leaf().outline().virtual_disk_id(), ..derived },
+    }
+}
