@@ -48,6 +48,9 @@ mod target;
 pub mod vhdx;
 mod zeros;
 
+#[cfg(test)]
+mod conformance;
+
 pub use cancel::{Cancel, Cancelled};
 pub use error::{Doing, ExportError, Place, SinkError, SpaceError};
 pub use export::{Export, Options, export};
