@@ -105,6 +105,10 @@ impl Stage for StagedFile {
     /// there the new file, complete and synced, stays: nothing at all would be worse.
     fn publish(mut self) -> Result<(), SinkError> {
         self.file.file.sync_all().map_err(|error| self.failed(Doing::Sync, error))?;
+        if !has_name(&self.file.file, &self.file.path)? {
+            self.partial.0 = None;
+            return Err(TargetError::Lost(self.file.path.clone()).into());
+        }
         publish::rename(&self.file.path, &self.target, self.overwrite)?;
         self.partial.0 = None;
         let synced = publish::sync_directory(&self.directory);

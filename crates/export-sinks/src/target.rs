@@ -52,6 +52,9 @@ pub enum TargetError {
     /// Another run is writing this partial file.
     #[error("`{0}` is being written by another process")]
     Busy(PathBuf),
+    /// Somebody who ignores locks has removed or replaced this partial file while it was written.
+    #[error("`{0}` was removed or replaced while it was being written")]
+    Lost(PathBuf),
 }
 
 /// What lies where a file should.

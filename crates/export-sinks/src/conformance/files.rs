@@ -169,6 +169,19 @@ fn a_partial_file_in_use_is_left_alone() {
 
 #[cfg(unix)]
 #[test]
+fn what_somebody_else_put_in_the_place_of_a_partial_file_is_not_published() {
+    let (directory, path) = directory_with("disk.raw");
+    let target = Target::new(&path, Overwrite::Replace);
+    let stage = StagedFile::create(&target).unwrap();
+    fs::remove_file(target.partial()).unwrap();
+    fs::write(target.partial(), "not ours").unwrap();
+    let error = stage.publish().unwrap_err();
+    assert!(matches!(error, SinkError::Target(TargetError::Lost(_))), "{error}");
+    assert_eq!(names(&directory), ["disk.raw.partial"]);
+}
+
+#[cfg(unix)]
+#[test]
 fn too_little_room_is_found_before_the_first_byte() {
     /// A disk that claims to store everything.
     struct Full(Hollow);
