@@ -39,7 +39,7 @@ pub(crate) enum Command {
 /// Which disk, in which state.
 #[derive(Debug, Args)]
 pub(crate) struct SourceArgs {
-    /// A disk file, or a folder of them [default: $VHDX_EXPORT_SOURCE, else the current folder]
+    /// A disk file, or a folder of them [default: `$VHDX_EXPORT_SOURCE`, else the current folder]
     #[arg(value_name = "SOURCE")]
     pub(crate) source: Option<PathBuf>,
     /// The disk file whose state is wanted, by name or stem; needed where a folder holds several states
@@ -52,6 +52,10 @@ pub(crate) struct SourceArgs {
 
 /// Arguments of `export`.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag as it is typed; plan.rs turns them into types"
+)]
 pub(crate) struct ExportArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,

@@ -90,8 +90,8 @@ impl Failure {
                 SelectError::NoSuchName { candidates, .. }
                 | SelectError::AmbiguousName { candidates, .. }
                 | SelectError::SeveralLeaves { candidates },
-            ) => listed(candidates),
-            Self::Resolve(ResolveError::AmbiguousParent { candidates, .. }) => listed(candidates),
+            )
+            | Self::Resolve(ResolveError::AmbiguousParent { candidates, .. }) => listed(candidates),
             Self::Resolve(ResolveError::ParentNotFound { tried, searched, images_seen, .. }) => {
                 let tried = tried.iter().map(|tried| {
                     let mark = match tried.why {
@@ -110,11 +110,15 @@ impl Failure {
 
     fn hint(&self) -> Option<String> {
         let text = match self {
-            Self::Usage(UsageError::UnknownSuffix(_)) => "end the name in .vhdx, .raw or .img, or give --format",
+            Self::Usage(UsageError::UnknownSuffix(_)) => {
+                "end the name in .vhdx, .raw or .img, or give --format"
+            }
             Self::Usage(UsageError::StreamWithoutFormat) => "for example `--out - --format raw`",
             Self::Usage(UsageError::Terminal) => "redirect it into a file or a pipe",
             Self::Usage(_) => "see `vhdx-export --help`",
-            Self::Select(SelectError::SeveralLeaves { candidates }) => return several_leaves_hint(candidates),
+            Self::Select(SelectError::SeveralLeaves { candidates }) => {
+                return several_leaves_hint(candidates);
+            }
             Self::Select(SelectError::NoSuchName { .. } | SelectError::AmbiguousName { .. }) => {
                 "name one of the files above as SOURCE, or narrow the folder"
             }
@@ -143,7 +147,7 @@ fn several_leaves_hint(candidates: &[PathBuf]) -> Option<String> {
     let first = stems.next()?;
     let mut hint = format!("say which state you want, for example `--checkpoint {first}`");
     if let Some(second) = stems.next() {
-        hint += &format!(" or `--checkpoint {second}`");
+        let _ = write!(hint, " or `--checkpoint {second}`");
     }
     Some(hint)
 }
@@ -155,7 +159,9 @@ fn sink_hint(error: &SinkError) -> Option<String> {
         SinkError::Target(TargetError::IsSource(_)) => "choose another name: sources are never written",
         SinkError::Target(TargetError::Busy(_)) => "wait for the other export, or choose another name",
         SinkError::Space(_) => "choose a target with more room, or pipe the image with `--out -`",
-        SinkError::Changed { .. } => "the VM seems to be running: read from a backup or a snapshot of its volume",
+        SinkError::Changed { .. } => {
+            "the VM seems to be running: read from a backup or a snapshot of its volume"
+        }
         _ => return None,
     };
     Some(text.to_owned())

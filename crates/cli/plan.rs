@@ -1,6 +1,7 @@
 //! From what was typed to what will be done. Everything that can be refused without looking at the disk is refused here.
 
 use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -143,9 +144,9 @@ pub(crate) fn identities(
         };
         let ids = [header.data_write_guid, header.file_write_guid, layer.outline().virtual_disk_id()];
         let [data_write, file_write, disk] = ids;
-        name += &format!("\n{data_write} {file_write} {disk} {} {replayed}", header.sequence_number);
+        let _ = write!(name, "\n{data_write} {file_write} {disk} {} {replayed}", header.sequence_number);
     }
-    name += &format!("\n{} {allocation:?} {disk_id:?}", block_size.bytes());
+    let _ = write!(name, "\n{} {allocation:?} {disk_id:?}", block_size.bytes());
     let derived = Identities::derive(name.as_bytes());
     match disk_id {
         DiskId::New => derived,

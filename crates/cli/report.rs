@@ -5,9 +5,7 @@
 
 use chain_resolve::{Chain, ChainFile, FoundBy, SourceFile};
 use serde::Serialize;
-use vhdx_format::{
-    Content, Extent, ImageKind, Layer, LogState, ParentLocator, VirtualDisk,
-};
+use vhdx_format::{Content, Extent, ImageKind, Layer, LogState, ParentLocator, VirtualDisk};
 
 /// What an image says of itself.
 #[derive(Debug, Serialize)]
@@ -172,6 +170,7 @@ pub(crate) fn found_by_name(found_by: &FoundBy) -> &'static str {
 
 /// A run of the disk, as `qemu-img map --output=json` prints it, and which file holds it.
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "qemu-img's own fields")]
 pub(crate) struct MapEntry {
     pub(crate) start: u64,
     pub(crate) length: u64,

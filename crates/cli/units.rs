@@ -21,7 +21,7 @@ pub(crate) fn show_size(bytes: u64) -> String {
     let Some(power) = (1..=4_u32).rev().find(|power| bytes >> (10 * power) > 0) else {
         return format!("{bytes} bytes");
     };
-    let hundredths = u128::from(bytes) * 100 >> (10 * power);
+    let hundredths = (u128::from(bytes) * 100) >> (10 * power);
     let (whole, rest) = (hundredths / 100, hundredths % 100);
     let unit = UNITS[power as usize - 1];
     match rest {

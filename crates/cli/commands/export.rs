@@ -45,7 +45,8 @@ fn write(plan: &ExportPlan, chain: &Chain, cancel: &Cancel) -> Result<Export, Fa
     let failed = |error| export_failure(chain, error);
     match (&plan.destination, image_options(plan, chain)) {
         (Destination::File { path, overwrite }, options) => {
-            let sources = chain.files().iter().map(|file| FileIdentity::of_open(&file.source.path, file.handle()));
+            let sources =
+                chain.files().iter().map(|file| FileIdentity::of_open(&file.source.path, file.handle()));
             let sources = sources.collect::<Result<Vec<_>, _>>().map_err(Failure::Output)?;
             let target = Target::new(path, *overwrite).forbid(sources);
             match options {
@@ -158,7 +159,12 @@ fn print_text(out: &mut dyn Write, plan: &ExportPlan, chain: &Chain, written: &E
     for (label, file) in std::iter::once("state of").chain(std::iter::repeat("built on")).zip(chain.files()) {
         writeln!(out, "{label:<9} {}", file.source.path.display())?;
     }
-    writeln!(out, "content   {} data, {} zeros", show_size(written.content.data), show_size(written.content.zeros))
+    writeln!(
+        out,
+        "content   {} data, {} zeros",
+        show_size(written.content.data),
+        show_size(written.content.zeros)
+    )
 }
 
 fn name_of(plan: &ExportPlan) -> String {

@@ -41,8 +41,12 @@ fn print_text(out: &mut dyn Write, info: &ImageInfo) -> io::Result<()> {
     line("image", &info.filename)?;
     line("kind", &format_args!("{} VHDX, made by `{}`", info.kind, info.creator.escape_debug()))?;
     line("virtual size", &format_args!("{} ({} bytes)", show_size(info.virtual_size), info.virtual_size))?;
-    line("file size", &format_args!("{} ({} on disk)", show_size(info.file_size), show_size(info.actual_size)))?;
-    let sectors = format_args!("{} logical, {} physical", info.logical_sector_size, info.physical_sector_size);
+    line(
+        "file size",
+        &format_args!("{} ({} on disk)", show_size(info.file_size), show_size(info.actual_size)),
+    )?;
+    let sectors =
+        format_args!("{} logical, {} physical", info.logical_sector_size, info.physical_sector_size);
     line("sectors", &sectors)?;
     let blocks = &info.blocks;
     line(
@@ -60,7 +64,9 @@ fn print_text(out: &mut dyn Write, info: &ImageInfo) -> io::Result<()> {
     )?;
     match info.log {
         Log::Clean => line("log", &"clean")?,
-        Log::Replayed { entries } => line("log", &format_args!("dirty; {entries} entries replayed in memory"))?,
+        Log::Replayed { entries } => {
+            line("log", &format_args!("dirty; {entries} entries replayed in memory"))?;
+        }
     }
     line("disk ID", &info.virtual_disk_id)?;
     line("DataWriteGuid", &info.data_write_guid)?;

@@ -17,14 +17,15 @@ pub(crate) fn run(args: &MapArgs) -> Result<(), Failure> {
     let selection = plan::selection(&args.source)?;
     let chain = resolve(&selection.leaf, &selection.policy)?;
     let mut out = BufWriter::new(io::stdout().lock());
-    if args.json { print_json(&mut out, &chain)? } else { print_text(&mut out, &chain)? }
+    let print = if args.json { print_json } else { print_text };
+    print(&mut out, &chain)?;
     out.flush().map_err(Failure::Output)
 }
 
 fn entries(chain: &Chain) -> impl Iterator<Item = Result<MapEntry, Failure>> {
-    chain
-        .extents(chain.geometry().range())
-        .map(|extent| extent.map(|extent| MapEntry::of(chain, &extent)).map_err(|error| read_failure(chain, error)))
+    chain.extents(chain.geometry().range()).map(|extent| {
+        extent.map(|extent| MapEntry::of(chain, &extent)).map_err(|error| read_failure(chain, error))
+    })
 }
 
 /// An array, one run a line, as qemu-img prints it.
@@ -44,7 +45,8 @@ fn print_text(out: &mut dyn Write, chain: &Chain) -> Result<(), Failure> {
         let entry = entry?;
         let at = entry.offset.map_or("-".to_owned(), |offset| format!("{offset:#x}"));
         let holds = entry.filename.as_deref().unwrap_or("zeros");
-        writeln!(out, "{:<#16x} {:<#16x} {at:<16} {holds}", entry.start, entry.length).map_err(Failure::Output)?;
+        writeln!(out, "{:<#16x} {:<#16x} {at:<16} {holds}", entry.start, entry.length)
+            .map_err(Failure::Output)?;
     }
     Ok(())
 }

@@ -34,8 +34,12 @@ fn substitutions(chain: &Chain) -> Vec<String> {
         let stored = stored.unwrap_or("no relative path");
         match parent.found_by {
             FoundBy::Selection | FoundBy::StoredPath => None,
-            FoundBy::StoredName => Some(format!("parent found by name at `{path}` (its child says `{stored}`)")),
-            FoundBy::Identity => Some(format!("parent found by identity at `{path}` (its child says `{stored}`)")),
+            FoundBy::StoredName => {
+                Some(format!("parent found by name at `{path}` (its child says `{stored}`)"))
+            }
+            FoundBy::Identity => {
+                Some(format!("parent found by identity at `{path}` (its child says `{stored}`)"))
+            }
         }
     });
     moved.collect()

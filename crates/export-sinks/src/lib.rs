@@ -1,1 +1,62 @@
-//! export-sinks
+//! From a disk to one artifact: the copying half of `vhdx-export`.
+//!
+//! [`export`] reads a [`VirtualDisk`](vhdx_format::VirtualDisk) once, front to back, on several threads, and hands it
+//! to a [`Sink`] in disk order. Sinks: [`raw`] (a sparse file, or a stream) and [`vhdx`] (a file, or a stream).
+//!
+//! ```text
+//! extents ─▶ pieces ─▶ read, find zeros, encode (threads) ─▶ accept, in disk order ─▶ finish: sync, publish
+//! piece.rs            export.rs, filled.rs, zeros.rs         sink.rs, raw.rs, vhdx.rs   staged.rs, publish.rs
+//! ```
+//!
+//! Promises:
+//!
+//! - *The whole disk or an error.* Extents that leave a gap, a read that fails, data where the table of a written image
+//!   says there is none: each ends the export.
+//! - *All or nothing.* A file is written as `NAME.partial` and gets its name when it is complete and durable; an
+//!   unfinished sink that is dropped takes its partial file with it. A stream can not be taken back.
+//! - *Sources are safe.* A target that is one of them, under whatever name, is refused; see [`Target`].
+//! - *Bounded memory.* 2 × threads + 2 buffers of 4 MiB, whatever the disk; a run of zeros costs none.
+//! - *Same input, same bytes*, whatever the number of threads, into a file or into a stream.
+//!
+//! What an image is, how a chain of them is read, what the user asked for and how progress is drawn is the business of
+//! others.
+//!
+//! ```no_run
+//! # fn run(disk: &dyn vhdx_format::VirtualDisk) -> Result<(), export_sinks::ExportError> {
+//! use export_sinks::{Cancel, NoProgress, Options, Overwrite, Target, export, raw};
+//!
+//! let target = Target::new("web01.raw", Overwrite::Refuse);
+//! let sink = raw::to_file(&target, disk)?;
+//! let cancel = Cancel::new();
+//! let done = export(disk, sink, &Options::default(), &NoProgress, &cancel)?.publish(&cancel)?;
+//! println!("{} bytes of data", done.content.data);
+//! # Ok(())
+//! # }
+//! ```
+
+mod cancel;
+mod error;
+mod export;
+mod filled;
+mod piece;
+mod progress;
+mod publish;
+pub mod raw;
+pub mod sink;
+mod space;
+mod staged;
+mod target;
+pub mod vhdx;
+mod zeros;
+
+#[cfg(test)]
+mod conformance;
+
+pub use cancel::{Cancel, Cancelled};
+pub use error::{Doing, ExportError, Place, SinkError, SpaceError};
+pub use export::{Export, Options, Received, export};
+pub use filled::{FilledPiece, Run};
+pub use progress::{NoProgress, Progress, Tally};
+pub use sink::{Artifact, Encode, Sink};
+pub use staged::StagedFile;
+pub use target::{FileIdentity, NotAFile, Overwrite, Target, TargetError};

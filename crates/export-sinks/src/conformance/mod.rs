@@ -1,0 +1,185 @@
+//! One suite for all sinks, and what it needs: a model of a disk and a layer that fails on demand.
+//!
+//! A sink joins by implementing [`Subject`] and a line of [`conformance!`] in `subjects.rs`.
+
+mod faults;
+mod files;
+mod images;
+pub(crate) mod model;
+mod pipeline;
+mod subjects;
+
+use std::num::NonZeroUsize;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use vhdx_format::VirtualDisk;
+
+use self::faults::Faults;
+use self::model::{Fill, ModelDisk, disks};
+use crate::{Cancel, Export, ExportError, NoProgress, Options, Progress, Sink, Tally, export};
+
+/// A sink under test, with a place to write to.
+pub(crate) trait Subject {
+    type Sink: Sink;
+
+    /// A sink that starts over, whatever was written before.
+    fn open(&self, disk: &ModelDisk, faults: &Faults) -> Result<Self::Sink, ExportError>;
+
+    /// The artifact, if there is one.
+    fn artifact(&self) -> Option<Vec<u8>>;
+
+    /// The disk that an artifact stands for, decoded without the code under test.
+    fn content(&self, artifact: &[u8], disk: &ModelDisk) -> Vec<u8>;
+
+    /// Whether nothing is left of an export that did not finish.
+    fn is_clean(&self) -> bool;
+}
+
+pub(crate) fn threads(count: usize) -> Options {
+    Options { threads: NonZeroUsize::new(count).unwrap() }
+}
+
+/// Exports and publishes.
+pub(crate) fn exported<S: Sink>(
+    disk: &dyn VirtualDisk,
+    sink: S,
+    options: &Options,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Export, ExportError> {
+    export(disk, sink, options, progress, cancel)?.publish(cancel)
+}
+
+fn run<S: Subject>(
+    subject: &S,
+    disk: &ModelDisk,
+    faults: &Faults,
+    count: usize,
+) -> Result<Export, ExportError> {
+    let sink = subject.open(disk, faults)?;
+    exported(disk, sink, &threads(count), &NoProgress, &Cancel::new())
+}
+
+pub(crate) fn any_disk_is_held_whatever_the_threads<S: Subject>(subject: &S) {
+    let config = Config { cases: 24, failure_persistence: None, ..Config::default() };
+    let law = |(disk, count): (ModelDisk, usize)| {
+        let done = run(subject, &disk, &Faults::none(), count).unwrap();
+        let artifact = subject.artifact().unwrap();
+        prop_assert_eq!(done.artifact.len, artifact.len() as u64);
+        prop_assert_eq!(done.content.total(), disk.content.len() as u64);
+        prop_assert!(subject.content(&artifact, &disk) == disk.content);
+        run(subject, &disk, &Faults::none(), 1).unwrap();
+        prop_assert!(subject.artifact().unwrap() == artifact);
+        Ok(())
+    };
+    TestRunner::new(config).run(&(disks(), 2_usize..6), law).unwrap();
+}
+
+pub(crate) fn zeros_are_held_stored_or_not<S: Subject>(subject: &S) {
+    const CELL: usize = 4 << 20;
+    for runs in [
+        &[(512, Fill::Hole)][..],
+        &[(512, Fill::StoredZeros)],
+        &[(3 * CELL + 512, Fill::Hole)],
+        &[(3 * CELL + 512, Fill::StoredZeros)],
+        // The last piece is short and its end touches a block without data.
+        &[(CELL + (1 << 20), Fill::Noise), (512, Fill::Hole)],
+        &[(CELL - 4096, Fill::Noise), (4096, Fill::Hole), (4096, Fill::Hole), (CELL, Fill::Specks)],
+    ] {
+        let disk = ModelDisk::new(runs);
+        run(subject, &disk, &Faults::none(), 2).unwrap();
+        assert!(subject.content(&subject.artifact().unwrap(), &disk) == disk.content, "{disk:?}");
+    }
+}
+
+pub(crate) fn any_failed_step_leaves_nothing<S: Subject>(subject: &S) {
+    let disk = ModelDisk::new(&[
+        (9 << 20, Fill::Noise),
+        (70 << 10, Fill::Hole),
+        (1 << 20, Fill::Specks),
+        (512, Fill::Noise),
+    ]);
+    let mut nth = 0;
+    while let Err(error) = run(subject, &disk, &Faults::at(nth), 2) {
+        assert!(matches!(error, ExportError::Sink(_)), "{error}");
+        assert!(subject.is_clean(), "after step {nth} failed");
+        nth += 1;
+    }
+    assert!(nth > 4, "only {nth} steps could fail");
+    assert!(subject.content(&subject.artifact().unwrap(), &disk) == disk.content);
+}
+
+pub(crate) fn any_failed_read_leaves_nothing<S: Subject>(subject: &S) {
+    let disk = ModelDisk::new(&[(9 << 20, Fill::Noise), (1 << 20, Fill::Hole), (5 << 20, Fill::Noise)]);
+    let mut nth = 0;
+    loop {
+        disk.fail_read(nth);
+        match run(subject, &disk, &Faults::none(), 3) {
+            Ok(_) => break,
+            Err(error) => assert!(matches!(error, ExportError::Read(_)), "{error}"),
+        }
+        assert!(subject.is_clean(), "after read {nth} failed");
+        nth += 1;
+    }
+    assert_eq!(nth, 5, "one read for each cell with data");
+}
+
+/// Sets the flag once some of the disk is done.
+struct CancelAfter<'a>(u64, &'a Cancel);
+
+impl Progress for CancelAfter<'_> {
+    fn advance(&self, done: Tally) {
+        if done.total() >= self.0 {
+            self.1.set(2);
+        }
+    }
+}
+
+pub(crate) fn a_stopped_or_dropped_export_leaves_nothing<S: Subject>(subject: &S) {
+    let disk = ModelDisk::new(&[(9 << 20, Fill::Noise), (9 << 20, Fill::Hole), (9 << 20, Fill::Noise)]);
+    let end = disk.content.len() as u64;
+    for after in [1, 9 << 20, end] {
+        let cancel = Cancel::new();
+        let sink = subject.open(&disk, &Faults::none()).unwrap();
+        let stopped = exported(&disk, sink, &threads(2), &CancelAfter(after, &cancel), &cancel);
+        assert!(matches!(stopped, Err(ExportError::Cancelled(by)) if by.reason == 2));
+        assert!(subject.is_clean(), "stopped after {after} bytes");
+    }
+    drop(subject.open(&disk, &Faults::none()).unwrap());
+    assert!(subject.is_clean());
+}
+
+macro_rules! conformance {
+    ($name:ident, $subject:expr) => {
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn any_disk_is_held_whatever_the_threads() {
+                crate::conformance::any_disk_is_held_whatever_the_threads(&$subject);
+            }
+
+            #[test]
+            fn zeros_are_held_stored_or_not() {
+                crate::conformance::zeros_are_held_stored_or_not(&$subject);
+            }
+
+            #[test]
+            fn any_failed_step_leaves_nothing() {
+                crate::conformance::any_failed_step_leaves_nothing(&$subject);
+            }
+
+            #[test]
+            fn any_failed_read_leaves_nothing() {
+                crate::conformance::any_failed_read_leaves_nothing(&$subject);
+            }
+
+            #[test]
+            fn a_stopped_or_dropped_export_leaves_nothing() {
+                crate::conformance::a_stopped_or_dropped_export_leaves_nothing(&$subject);
+            }
+        }
+    };
+}
+use conformance;
