@@ -41,6 +41,7 @@ pub(crate) fn threads(count: usize) -> Options {
 }
 
 /// Exports and publishes.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "taken as `export` takes it")]
 pub(crate) fn exported<S: Sink>(
     disk: &dyn VirtualDisk,
     sink: S,
