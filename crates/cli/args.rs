@@ -77,6 +77,9 @@ pub(crate) struct ExportArgs {
     /// Replace the target if it exists
     #[arg(short, long)]
     pub(crate) force: bool,
+    /// Start even if the target's file system seems too small, as one that compresses may
+    #[arg(long)]
+    pub(crate) no_space_check: bool,
     /// Print the result as a JSON document
     #[arg(long)]
     pub(crate) json: bool,

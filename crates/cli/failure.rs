@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use chain_resolve::{ChangeError, ResolveError, ScanError, SelectError, StoreError, WhyNot};
-use export_sinks::{ExportError, SinkError};
+use export_sinks::{ExportError, SinkError, SpaceError};
 use vhdx_format::{ImageError, ReadError};
 
 use crate::plan::UsageError;
+use crate::units::printable;
 
 /// Exit codes. They are stable; a test holds the README to them.
 pub(crate) mod code {
@@ -101,7 +102,8 @@ impl Failure {
                     format!("tried `{}`: {}{mark}", tried.candidate, with_sources(&tried.why))
                 });
                 let searched = searched.iter().map(|folder| format!("searched `{}`", folder.display()));
-                let seen = format!("{images_seen} images looked at, none with that identity");
+                let plural = if *images_seen == 1 { "" } else { "s" };
+                let seen = format!("{images_seen} image{plural} looked at, none with that identity");
                 tried.chain(searched).chain([seen]).collect()
             }
             _ => Vec::new(),
@@ -158,6 +160,9 @@ fn sink_hint(error: &SinkError) -> Option<String> {
         SinkError::Target(TargetError::Exists(_)) => "--force replaces it",
         SinkError::Target(TargetError::IsSource(_)) => "choose another name: sources are never written",
         SinkError::Target(TargetError::Busy(_)) => "wait for the other export, or choose another name",
+        SinkError::Space(SpaceError::Short { .. }) => {
+            "choose a target with more room, or `--no-space-check` if its file system compresses"
+        }
         SinkError::Space(_) => "choose a target with more room, or pipe the image with `--out -`",
         SinkError::Changed { .. } => {
             "the VM seems to be running: read from a backup or a snapshot of its volume"
@@ -255,21 +260,9 @@ fn with_sources(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Names come from disks and images: what a terminal would obey is shown as an escape.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_can_not_steer_the_terminal() {
-        assert_eq!(printable("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
-    }
 
     #[test]
     fn a_file_that_shrank_has_changed_and_a_flaky_share_is_worth_another_try() {

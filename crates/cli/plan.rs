@@ -34,7 +34,7 @@ pub(crate) enum UsageError {
 /// Where the artifact goes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Destination {
-    File { path: PathBuf, overwrite: Overwrite },
+    File { path: PathBuf, overwrite: Overwrite, checks_space: bool },
     Stdout,
 }
 
@@ -64,7 +64,7 @@ impl ExportPlan {
         let destination = if is_stdout(out) {
             Destination::Stdout
         } else {
-            Destination::File { path: out.to_path_buf(), overwrite }
+            Destination::File { path: out.to_path_buf(), overwrite, checks_space: !args.no_space_check }
         };
         if destination == Destination::Stdout && std::io::stdout().is_terminal() {
             return Err(UsageError::Terminal);

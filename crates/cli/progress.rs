@@ -50,14 +50,16 @@ impl Drop for Bar {
     }
 }
 
-/// A line at each tenth of the disk, and at least every half minute while something happens.
+/// A line at each tenth of the disk, but not more often than every other second, so that what is over at once says
+/// nothing; and at least every half minute while something happens.
 struct Lines {
     total: u64,
     start: Instant,
     last: Mutex<(u64, Instant)>,
 }
 
-const LINE_EVERY: Duration = Duration::from_secs(30);
+const LINE_AT_LEAST_EVERY: Duration = Duration::from_secs(30);
+const LINE_AT_MOST_EVERY: Duration = Duration::from_secs(2);
 
 impl Lines {
     fn new(total: u64) -> Self {
@@ -70,7 +72,8 @@ impl Progress for Lines {
     fn advance(&self, done: Tally) {
         let Ok(mut last) = self.last.lock() else { return };
         let tenth = (u128::from(done.total()) * 10 / u128::from(self.total.max(1))) as u64;
-        if tenth == last.0 && last.1.elapsed() < LINE_EVERY {
+        let since = last.1.elapsed();
+        if since < LINE_AT_MOST_EVERY || tenth == last.0 && since < LINE_AT_LEAST_EVERY {
             return;
         }
         *last = (tenth, Instant::now());

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use chain_resolve::{Chain, resolve};
+use chain_resolve::{Chain, ChangeError, resolve};
 use export_sinks::{
     Cancel, Export, ExportError, FileIdentity, Options, Sink, Target, export, raw,
     vhdx::{self, ImageOptions},
@@ -43,29 +43,29 @@ pub(crate) fn run(args: ExportArgs) -> Result<(), Failure> {
 /// Opens the sink that the plan asks for and copies the disk into it.
 fn write(plan: &ExportPlan, chain: &Chain, cancel: &Cancel) -> Result<Export, Failure> {
     let failed = |error| export_failure(chain, error);
-    match (&plan.destination, image_options(plan, chain)) {
-        (Destination::File { path, overwrite }, options) => {
-            let sources =
-                chain.files().iter().map(|file| FileIdentity::of_open(&file.source.path, file.handle()));
-            let sources = sources.collect::<Result<Vec<_>, _>>().map_err(Failure::Output)?;
-            let target = Target::new(path, *overwrite).forbid(sources);
-            match options {
-                None => copy(plan, chain, raw::to_file(&target, chain).map_err(failed)?, cancel),
-                Some(options) => {
-                    copy(plan, chain, vhdx::to_file(&target, chain, &options).map_err(failed)?, cancel)
-                }
-            }
+    match (target(plan, chain)?, image_options(plan, chain)) {
+        (Some(target), None) => copy(plan, chain, raw::to_file(&target, chain).map_err(failed)?, cancel),
+        (Some(target), Some(options)) => {
+            copy(plan, chain, vhdx::to_file(&target, chain, &options).map_err(failed)?, cancel)
         }
-        (Destination::Stdout, options) => {
-            let out = stdout().map_err(Failure::Output)?;
-            match options {
-                None => copy(plan, chain, raw::to_stream(out), cancel),
-                Some(options) => {
-                    copy(plan, chain, vhdx::to_stream(out, chain, &options).map_err(failed)?, cancel)
-                }
-            }
+        (None, None) => copy(plan, chain, raw::to_stream(stdout()?), cancel),
+        (None, Some(options)) => {
+            copy(plan, chain, vhdx::to_stream(stdout()?, chain, &options).map_err(failed)?, cancel)
         }
     }
+}
+
+/// The file to write, which is none of the sources; `None` for standard output.
+fn target(plan: &ExportPlan, chain: &Chain) -> Result<Option<Target>, Failure> {
+    let Destination::File { path, overwrite, checks_space } = &plan.destination else { return Ok(None) };
+    let mut sources = Vec::new();
+    for file in chain.files() {
+        let path = &file.source.path;
+        let identity = FileIdentity::of_open(path, file.handle());
+        sources.push(identity.map_err(|source| ChangeError::Io { path: path.clone(), source })?);
+    }
+    let target = Target::new(path, *overwrite).forbid(sources);
+    Ok(Some(if *checks_space { target } else { target.without_space_check() }))
 }
 
 fn copy(plan: &ExportPlan, chain: &Chain, sink: impl Sink, cancel: &Cancel) -> Result<Export, Failure> {
@@ -96,12 +96,12 @@ fn image_options(plan: &ExportPlan, chain: &Chain) -> Option<ImageOptions> {
 }
 
 /// Standard output without the standard library's line buffer, which would look for line ends in the disk's bytes.
-fn stdout() -> io::Result<File> {
+fn stdout() -> Result<File, Failure> {
     #[cfg(unix)]
     let owned = std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned();
     #[cfg(windows)]
     let owned = std::os::windows::io::AsHandle::as_handle(&io::stdout()).try_clone_to_owned();
-    owned.map(File::from)
+    owned.map(File::from).map_err(Failure::Output)
 }
 
 fn warnings(chain: &Chain) -> Vec<String> {

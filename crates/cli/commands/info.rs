@@ -9,7 +9,7 @@ use crate::commands::print_json;
 use crate::failure::Failure;
 use crate::plan;
 use crate::report::{ImageInfo, Log};
-use crate::units::show_size;
+use crate::units::{printable, show_size};
 
 pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
     let selection = plan::selection(&args.source)?;
@@ -38,8 +38,11 @@ pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
 
 fn print_text(out: &mut dyn Write, info: &ImageInfo) -> io::Result<()> {
     let mut line = |name: &str, value: &dyn std::fmt::Display| writeln!(out, "{name:<15}{value}");
-    line("image", &info.filename)?;
-    line("kind", &format_args!("{} VHDX, made by `{}`", info.kind, info.creator.escape_debug()))?;
+    line("image", &printable(&info.filename))?;
+    line("kind", &format_args!("{} VHDX", info.kind))?;
+    if !info.creator.is_empty() {
+        line("made by", &printable(&info.creator))?;
+    }
     line("virtual size", &format_args!("{} ({} bytes)", show_size(info.virtual_size), info.virtual_size))?;
     line(
         "file size",
@@ -77,11 +80,11 @@ fn print_text(out: &mut dyn Write, info: &ImageInfo) -> io::Result<()> {
         }
         let paths = [&parent.relative_path, &parent.absolute_win32_path, &parent.volume_path];
         for path in paths.into_iter().flatten() {
-            line("", &path.escape_debug())?;
+            line("", &printable(path))?;
         }
     }
     if let Some(parent) = &info.full_backing_filename {
-        line("built on", parent)?;
+        line("built on", &printable(parent))?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use crate::commands::read_failure;
 use crate::failure::Failure;
 use crate::plan;
 use crate::report::MapEntry;
+use crate::units::printable;
 
 pub(crate) fn run(args: &MapArgs) -> Result<(), Failure> {
     let selection = plan::selection(&args.source)?;
@@ -44,7 +45,7 @@ fn print_text(out: &mut dyn Write, chain: &Chain) -> Result<(), Failure> {
     for entry in entries(chain) {
         let entry = entry?;
         let at = entry.offset.map_or("-".to_owned(), |offset| format!("{offset:#x}"));
-        let holds = entry.filename.as_deref().unwrap_or("zeros");
+        let holds = entry.filename.as_deref().map_or("zeros".to_owned(), printable);
         writeln!(out, "{:<#16x} {:<#16x} {at:<16} {holds}", entry.start, entry.length)
             .map_err(Failure::Output)?;
     }
