@@ -12,6 +12,7 @@
     warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
 )]
 
+mod candidates;
 mod catalog;
 mod chain;
 mod error;

@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use vhdx_format::{ImageError, Layer, Linkage, OpenStack, ParentLocator, read_header};
 
+use crate::candidates::candidates;
 use crate::catalog::Catalog;
 use crate::chain::{Chain, ChainFile, FoundBy, SharedFile};
 use crate::error::{ResolveError, Tried, WhyNot};
-use crate::policy::{self, SearchPolicy};
+use crate::policy::SearchPolicy;
 use crate::store::{self, FileId, OpenFile, SourceFile};
 
 /// Opens the chain that ends in `leaf`.
@@ -67,11 +68,11 @@ impl Search<'_> {
 
     fn parent_of(&mut self, child: &Path, wanted: &ParentLocator) -> Result<Found, ResolveError> {
         let mut tried = Vec::new();
-        for (candidate, stored, found_by) in self.stored_candidates(child, wanted) {
-            let outcome = candidate.map_err(WhyNot::Path).and_then(|path| verify(&path, wanted.linkage));
+        for candidate in candidates(self.policy, child, wanted) {
+            let outcome = candidate.path.map_err(WhyNot::Path).and_then(|path| verify(&path, wanted.linkage));
             match outcome {
-                Ok(handle) => return self.acyclic(child, handle, found_by),
-                Err(why) => tried.push(Tried { candidate: stored, why }),
+                Ok(handle) => return self.acyclic(child, handle, candidate.found_by),
+                Err(why) => tried.push(Tried { candidate: candidate.stored, why }),
             }
         }
         let mut matching = self.by_identity(wanted.linkage)?;
@@ -93,32 +94,6 @@ impl Search<'_> {
             }
             (None, _) => Err(self.not_found(child, wanted.linkage, tried)),
         }
-    }
-
-    /// Where the child's own words lead: its relative path, then the last name of each path beside the child.
-    fn stored_candidates(
-        &self,
-        child: &Path,
-        wanted: &ParentLocator,
-    ) -> Vec<(Result<PathBuf, policy::Refusal>, String, FoundBy)> {
-        let real = std::fs::canonicalize(child).unwrap_or_else(|_| child.to_path_buf());
-        let folder = real.parent().unwrap_or(Path::new("/"));
-        let mut candidates = Vec::new();
-        let relative = wanted.relative_path.as_deref();
-        if let Some(stored) = relative {
-            candidates.push((self.policy.follow(folder, stored), stored.to_owned(), FoundBy::StoredPath));
-        }
-        let paths = [relative, wanted.volume_path.as_deref(), wanted.absolute_win32_path.as_deref()];
-        let mut names: Vec<&str> = Vec::new();
-        for name in paths.into_iter().flatten().filter_map(policy::stored_basename) {
-            let is_relative_path = relative.is_some_and(|path| policy::stored_names(path).eq([name]));
-            if !is_relative_path && !names.iter().any(|known| policy::same_name(known, name)) {
-                names.push(name);
-            }
-        }
-        let beside = |name: &str| (self.policy.follow(folder, name), name.to_owned(), FoundBy::StoredName);
-        candidates.extend(names.into_iter().map(beside));
-        candidates
     }
 
     fn by_identity(&mut self, wanted: Linkage) -> Result<Vec<PathBuf>, ResolveError> {
