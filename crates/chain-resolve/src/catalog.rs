@@ -3,14 +3,17 @@
 //! Anything may be an image, whatever its name: backups rename. Files that are none are passed over; images that can
 //! not be read are kept with the reason, because what they hide may matter.
 
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use uuid::Uuid;
-use vhdx_format::{ImageError, Linkage, Outline};
+use vhdx_format::{Geometry, ImageError, ImageKind, Linkage, LogState, Outline, ParentLocator};
 
+use crate::links::{ImageIndex, Links, ParentLink};
 use crate::policy::SearchPolicy;
-use crate::store::{self, FileId, OpenFile, StoreError};
+use crate::store::{self, FileId, OpenFile, SourceFile, StoreError};
 
 /// Most names looked at in one search. A folder of 200 VMs with all their checkpoints has some thousands; a search
 /// that meets a hundred thousand was started in the wrong place, and stopping beats reading a file server for hours.
@@ -26,25 +29,36 @@ pub struct CatalogImage {
     pub path: PathBuf,
     /// Which file it is.
     pub id: FileId,
+    /// Length of the file in bytes.
+    pub len: u64,
+    /// When it was last written to, where the file system knows.
+    pub modified: Option<SystemTime>,
     /// What it says of itself, or why it can not be read.
-    pub identity: Result<ImageIdentity, ImageError>,
+    pub facts: Result<ImageFacts, ImageError>,
 }
 
-/// What links an image to others.
+/// What an image says of itself, without its block table.
 #[derive(Clone, Debug)]
-pub struct ImageIdentity {
+pub struct ImageFacts {
     /// What children link to.
     pub data_write_guid: Uuid,
     /// What the guest sees.
     pub virtual_disk_id: Uuid,
+    /// Fixed, dynamic or differencing.
+    pub kind: ImageKind,
+    /// Size and sectors of its disk.
+    pub geometry: Geometry,
+    /// Whether its log had to be replayed.
+    pub log_state: LogState,
     /// Which parent it wants, if it is a child.
-    pub parent: Option<Linkage>,
+    pub parent: Option<ParentLocator>,
 }
 
 /// The images below some folders, sorted by name.
 #[derive(Debug)]
 pub struct Catalog {
     images: Vec<CatalogImage>,
+    links: Links,
     unread: Vec<(PathBuf, io::Error)>,
 }
 
@@ -72,8 +86,8 @@ impl Catalog {
             walk.root(root)?;
         }
         walk.names.sort();
-        let mut catalog = Self { images: Vec::new(), unread: walk.unread };
-        let mut seen = std::collections::HashSet::new();
+        let mut catalog = Self { images: Vec::new(), links: Links::default(), unread: walk.unread };
+        let mut seen = HashSet::new();
         for name in walk.names {
             let Ok(path) = policy.confine(&name) else { continue };
             match store::open(&path) {
@@ -82,6 +96,7 @@ impl Catalog {
                 Err(StoreError::Open { path, source }) => catalog.unread.push((path, source)),
             }
         }
+        catalog.links = Links::between(&catalog.images, policy);
         Ok(catalog)
     }
 
@@ -97,39 +112,86 @@ impl Catalog {
         &self.unread
     }
 
+    /// The image of that index.
+    #[must_use]
+    pub fn image(&self, index: ImageIndex) -> Option<&CatalogImage> {
+        self.images.get(index.0)
+    }
+
+    /// The images with their indices.
+    pub fn indexed(&self) -> impl Iterator<Item = (ImageIndex, &CatalogImage)> {
+        self.images.iter().enumerate().map(|(index, image)| (ImageIndex(index), image))
+    }
+
+    /// Whose child an image is.
+    #[must_use]
+    pub fn parent(&self, image: ImageIndex) -> &ParentLink {
+        self.links.parent(image)
+    }
+
+    /// The images whose parent is `image`.
+    #[must_use]
+    pub fn children(&self, image: ImageIndex) -> &[ImageIndex] {
+        self.links.children(image)
+    }
+
+    /// The images under `image`, its parent first, as far as they were found.
+    #[must_use]
+    pub fn ancestors(&self, image: ImageIndex) -> Vec<ImageIndex> {
+        self.links.ancestors(image)
+    }
+
+    /// Whether following the parents of `image` leads back to it.
+    #[must_use]
+    pub fn is_cyclic(&self, image: ImageIndex) -> bool {
+        self.links.is_cyclic(image)
+    }
+
     /// The images whose identity `linkage` accepts.
     pub fn matching(&self, linkage: Linkage) -> impl Iterator<Item = &CatalogImage> {
         self.images.iter().filter(move |image| {
-            image.identity.as_ref().is_ok_and(|identity| linkage.accepts(identity.data_write_guid))
+            image.facts.as_ref().is_ok_and(|facts| linkage.accepts(facts.data_write_guid))
         })
     }
 
-    /// The readable images that no other one names as its parent.
-    pub fn leaves(&self) -> impl Iterator<Item = &CatalogImage> {
-        self.images.iter().filter(|image| {
-            let Ok(identity) = &image.identity else { return false };
-            !self.images.iter().any(|child| {
-                child.id != image.id
-                    && child.identity.as_ref().is_ok_and(|child| {
-                        child.parent.is_some_and(|linkage| linkage.accepts(identity.data_write_guid))
-                    })
-            })
+    /// The readable images that no other one wants as its parent. A second copy of a parent is no leaf either.
+    pub fn leaves(&self) -> impl Iterator<Item = (ImageIndex, &CatalogImage)> {
+        let mut wanted: HashMap<Uuid, Vec<ImageIndex>> = HashMap::new();
+        for (child, image) in self.indexed() {
+            let linkage = image
+                .facts
+                .as_ref()
+                .ok()
+                .and_then(|facts| facts.parent.as_ref())
+                .map(|parent| parent.linkage);
+            for guid in
+                linkage.into_iter().flat_map(|linkage| std::iter::once(linkage.first).chain(linkage.second))
+            {
+                wanted.entry(guid).or_default().push(child);
+            }
+        }
+        self.indexed().filter(move |(index, image)| {
+            let children = image.facts.as_ref().ok().map(|facts| wanted.get(&facts.data_write_guid));
+            children.is_some_and(|children| children.into_iter().flatten().all(|child| child == index))
         })
     }
 }
 
-/// The file's outline, unless it is something other than an image.
+/// What the file says of itself, unless it is something other than an image.
 fn look_at(file: OpenFile) -> Option<CatalogImage> {
-    let (path, id) = (file.source.path.clone(), file.source.id);
-    let identity = match Outline::open(Box::new(file)) {
+    let SourceFile { path, id, len, modified, .. } = file.source.clone();
+    let facts = match Outline::open(Box::new(file)) {
         Err(ImageError::NotVhdx) => return None,
-        other => other.map(|outline| ImageIdentity {
+        other => other.map(|outline| ImageFacts {
             data_write_guid: outline.header().data_write_guid,
             virtual_disk_id: outline.virtual_disk_id(),
-            parent: outline.parent().map(|parent| parent.linkage),
+            kind: outline.kind(),
+            geometry: *outline.geometry(),
+            log_state: outline.log_state(),
+            parent: outline.parent().cloned(),
         }),
     };
-    Some(CatalogImage { path, id, identity })
+    Some(CatalogImage { path, id, len, modified, facts })
 }
 
 struct Walk {

@@ -16,14 +16,16 @@ mod candidates;
 mod catalog;
 mod chain;
 mod error;
+mod links;
 mod policy;
 mod resolve;
 mod select;
 mod store;
 
-pub use catalog::{Catalog, CatalogImage, ImageIdentity, NAMES_MAX, ScanError};
+pub use catalog::{Catalog, CatalogImage, ImageFacts, NAMES_MAX, ScanError};
 pub use chain::{Chain, ChainFile, ChangeError, FoundBy};
 pub use error::{ResolveError, Tried, WhyNot};
+pub use links::{ImageIndex, ParentLink};
 pub use policy::{Refusal, SearchPolicy};
 pub use resolve::{open_image, resolve};
 pub use select::{SelectError, Selection, select};

@@ -121,7 +121,7 @@ impl Search<'_> {
             candidate: path.display().to_string(),
             why: WhyNot::Unread(error.kind()),
         }));
-        let damaged = self.catalog.iter().flat_map(Catalog::images).filter(|image| image.identity.is_err());
+        let damaged = self.catalog.iter().flat_map(Catalog::images).filter(|image| image.facts.is_err());
         tried.extend(
             damaged.map(|image| Tried { candidate: image.path.display().to_string(), why: WhyNot::Damaged }),
         );

@@ -94,8 +94,8 @@ pub fn select(
 }
 
 fn only_leaf(catalog: &Catalog, folder: &Path) -> Result<PathBuf, SelectError> {
-    let unreadable = catalog.images().iter().filter(|image| image.identity.is_err());
-    let mut candidates = paths(catalog.leaves().chain(unreadable));
+    let unreadable = catalog.images().iter().filter(|image| image.facts.is_err());
+    let mut candidates = paths(catalog.leaves().map(|(_, image)| image).chain(unreadable));
     match (candidates.pop(), candidates.is_empty()) {
         (Some(only), true) => Ok(only),
         (Some(last), false) => {
