@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::{cargo, tidy};
+use crate::{cargo, fixtures, tidy};
 
 /// Runs all steps, echoing each as a command line, and prints what each one took.
 /// Returns the exit status of the first step that failed, or 0.
@@ -28,9 +28,10 @@ pub(crate) fn run() -> u8 {
 enum Step {
     Cargo { environment: &'static [(&'static str, &'static str)], arguments: &'static [&'static str] },
     Tidy,
+    Fixtures,
 }
 
-const STEPS: [Step; 5] = [
+const STEPS: [Step; 6] = [
     Step::Cargo { environment: &[], arguments: &["fmt", "--all", "--check"] },
     Step::Cargo {
         environment: &[],
@@ -43,12 +44,14 @@ const STEPS: [Step; 5] = [
         arguments: &["doc", "--workspace", "--no-deps", "--all-features"],
     },
     Step::Tidy,
+    Step::Fixtures,
 ];
 
 impl Step {
     fn run(&self) -> u8 {
         match self {
             Self::Tidy => tidy::run(),
+            Self::Fixtures => fixtures::run(true),
             Self::Cargo { environment, arguments } => {
                 match cargo().args(*arguments).envs(environment.iter().copied()).status() {
                     // A child ended by a signal has no code.
@@ -70,6 +73,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tidy => f.write_str("cargo xtask tidy"),
+            Self::Fixtures => f.write_str("cargo xtask fixtures --check"),
             Self::Cargo { environment, arguments } => {
                 for (name, value) in *environment {
                     write!(f, "{name}='{value}' ")?;
@@ -123,6 +127,7 @@ mod tests {
                 "cargo test --workspace --all-features",
                 "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features",
                 "cargo xtask tidy",
+                "cargo xtask fixtures --check",
             ]
         );
     }

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod ci;
+mod fixtures;
 mod tidy;
 
 #[derive(Parser)]
@@ -21,6 +22,12 @@ struct Arguments {
 enum Task {
     /// Every check that a change must pass, stopping at the first that fails
     Ci,
+    /// Write the disk images below fixtures/ and their manifest
+    Fixtures {
+        /// Write nothing; fail if anything there differs from what would be written
+        #[arg(long)]
+        check: bool,
+    },
     /// The project's own rules: file openings, forbidden words, dependency direction, licences
     Tidy,
 }
@@ -28,6 +35,7 @@ enum Task {
 fn main() -> ExitCode {
     let status = match Arguments::parse().task {
         Task::Ci => ci::run(),
+        Task::Fixtures { check } => fixtures::run(check),
         Task::Tidy => tidy::run(),
     };
     ExitCode::from(status)
