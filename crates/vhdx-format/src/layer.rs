@@ -6,7 +6,6 @@
 use crate::bat::{self, BlockCounts};
 use crate::extent::Coalesced;
 use crate::outline::Outline;
-use crate::region::Region;
 use crate::walk::LayerCursor;
 use crate::{DiskRange, Extent, ImageError, LayerContent, ReadAt};
 
@@ -26,10 +25,8 @@ impl Layer {
 
     /// Judges the block table of an image whose outline is known, through the same handle.
     pub fn from_outline(outline: Outline) -> Result<Self, ImageError> {
-        let header = outline.header();
-        let log = Region { at: header.log_at, len: header.log_len };
-        let fixed = bat::fixed_parts(log, &outline.regions)?;
-        let block_counts = bat::check(&outline.file, outline.regions.bat, outline.layout(), &fixed)?;
+        let Outline { file, regions, fixed_parts, .. } = &outline;
+        let block_counts = bat::check(file, regions.bat, outline.layout(), fixed_parts)?;
         Ok(Self { outline, block_counts })
     }
 

@@ -200,12 +200,12 @@ impl Table {
     fn add(&mut self, at: FileOffset, entry: &raw::Entry, user: bool) -> Result<(), ImageError> {
         let id = entry.item_id.get();
         let known = !user && known_item(id).is_some();
+        // Its meaning does not hang on the flag that tells other readers to refuse it.
+        if id == raw::INCOMPLETE_FILE {
+            return Err(Unsupported::IncompleteFile.into());
+        }
         if !known && entry.flags.get() & raw::FLAG_REQUIRED != 0 {
-            return Err(if id == raw::INCOMPLETE_FILE {
-                Unsupported::IncompleteFile.into()
-            } else {
-                Unsupported::RequiredMetadata(id).into()
-            });
+            return Err(Unsupported::RequiredMetadata(id).into());
         }
         let (offset, len) = (entry.offset.get(), entry.length.get());
         self.check_place(at, offset, len)?;

@@ -5,6 +5,7 @@
 
 use uuid::Uuid;
 
+use crate::bat::{self, Used};
 use crate::geometry::BlockLayout;
 use crate::header::{self, Header};
 use crate::limits::FILE_LEN_MAX;
@@ -12,13 +13,15 @@ use crate::log::{self, LogState};
 use crate::metadata::{self, ImageKind, Metadata};
 use crate::overlay::Overlay;
 use crate::parent::ParentLocator;
-use crate::region::{self, Regions};
+use crate::region::{self, Region, Regions};
 use crate::{FileOffset, Geometry, ImageError, ReadAt, Structure};
 
 /// What an image says of itself, its dirty log replayed in memory.
 pub struct Outline {
     pub(crate) file: Overlay,
     pub(crate) regions: Regions,
+    /// What no block may touch.
+    pub(crate) fixed_parts: Vec<Used>,
     header: Header,
     metadata: Metadata,
     creator: String,
@@ -39,8 +42,11 @@ impl Outline {
         let mut file = Overlay::new(source, file_len);
         let log_state = log::replay(&header, &mut file)?;
         let regions = region::read_regions(&file)?;
+        // Before anything in a region is believed: of two that overlap, neither is.
+        let log = Region { at: header.log_at, len: header.log_len };
+        let fixed_parts = bat::fixed_parts(log, &regions)?;
         let metadata = metadata::read_metadata(&file, regions.metadata)?;
-        Ok(Self { file, regions, header, metadata, creator, log_state, file_len })
+        Ok(Self { file, regions, fixed_parts, header, metadata, creator, log_state, file_len })
     }
 
     /// The current header, identities included.

@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use vhdx_format::forge::random::{Random, stack};
-use vhdx_format::forge::{DirtyLog, Image, Ring, SparseFile, Stale, disk_of, make_dirty};
+use vhdx_format::forge::random::{dirty_log, stack};
+use vhdx_format::forge::{Image, Ring, SparseFile, disk_of, make_dirty};
 
 const MIB: u64 = 1 << 20;
-const SECTOR: u64 = 4096;
 
 fn u16_at(bytes: &[u8], at: usize) -> u64 {
     u64::from(u16::from_le_bytes(bytes[at..at + 2].try_into().expect("2 bytes")))
@@ -141,31 +140,6 @@ fn read_over(disk: &mut Vec<u8>, file: &SparseFile) {
             }
             state => assert_eq!(state, 0, "a legal state for block {number}"),
         }
-    }
-}
-
-/// A log of everything that may be logged in this image, with every trap that a seed may set.
-fn dirty_log(image: &Image, file: &SparseFile, seed: u64) -> DirtyLog {
-    let mut random = Random::new(seed);
-    let starts: Vec<u64> =
-        image.places().into_values().map(|range| range.start).filter(|&at| at != log_at(file)).collect();
-    let mut sectors = image.metadata_sectors(file);
-    random.shuffle(&mut sectors);
-    sectors.truncate(20);
-    // The table and the metadata come first among the places, then sector bitmaps and payload.
-    let zeroed = starts.iter().take(random.one_of(&[0, 1, 2])).map(|&at| at..at + 4 * SECTOR).collect();
-    DirtyLog {
-        first_sequence_number: random.number() >> random.below(60) | 1 << 12,
-        start: random.below(MIB / SECTOR) * SECTOR,
-        sectors,
-        sectors_per_entry: size(random.below(9) + 1),
-        stale: random.one_of(&[Stale::Zeros, Stale::Garbage]),
-        zeroed,
-        superseded: random.once_in(2),
-        before_tail: starts.into_iter().filter(|_| random.once_in(2)).take(5).collect(),
-        torn: random.once_in(2),
-        foreign: random.once_in(2),
-        ..DirtyLog::default()
     }
 }
 

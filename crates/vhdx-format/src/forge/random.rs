@@ -3,7 +3,8 @@
 //! Everything that a reader must cope with in valid images turns up: all legal states, mixed block sizes, single and
 //! alternating sectors, bytes in the file that no guest may see, shuffled files, parents of another length.
 
-use super::{Block, Image, Kind, Order, SectorSet};
+use super::{Block, DirtyLog, Image, Kind, Order, Ring, SectorSet, SparseFile, Stale};
+use crate::wire::log::SECTOR_LEN;
 use crate::{BlockSize, Geometry, SectorSize};
 
 /// A small generator (`SplitMix64`), so that a seed means the same bytes for ever.
@@ -80,7 +81,38 @@ pub fn stack(seed: u64, depth: usize, size_max: u64) -> Vec<Image> {
     images
 }
 
-fn geometry(random: &mut Random, sector: SectorSize, size_max: u64) -> Option<Geometry> {
+/// A log of everything that may be logged in the file that `image` built, with every trap that a seed may set.
+///
+/// # Panics
+///
+/// Where the file has no header.
+#[must_use]
+pub fn dirty_log(image: &Image, file: &SparseFile, seed: u64) -> DirtyLog {
+    let mut random = Random::new(seed);
+    let ring = Ring::of(file).unwrap_or_else(|| unreachable!("a built file has headers"));
+    let starts: Vec<u64> =
+        image.places().into_values().map(|range| range.start).filter(|&at| at != ring.at).collect();
+    let mut sectors = image.metadata_sectors(file);
+    random.shuffle(&mut sectors);
+    sectors.truncate(20);
+    // The metadata and the table come first among the places, then sector bitmaps and payload.
+    let zeroed = starts.iter().take(random.one_of(&[0, 1, 2])).map(|&at| at..at + 4 * SECTOR_LEN).collect();
+    DirtyLog {
+        first_sequence_number: random.number() >> random.below(60) | 1 << 12,
+        start: random.below(ring.len / SECTOR_LEN) * SECTOR_LEN,
+        sectors,
+        sectors_per_entry: random.below(9) as usize + 1,
+        stale: random.one_of(&[Stale::Zeros, Stale::Garbage]),
+        zeroed,
+        superseded: random.once_in(2),
+        before_tail: starts.into_iter().filter(|_| random.once_in(2)).take(5).collect(),
+        torn: random.once_in(2),
+        foreign: random.once_in(2),
+        ..DirtyLog::default()
+    }
+}
+
+pub(super) fn geometry(random: &mut Random, sector: SectorSize, size_max: u64) -> Option<Geometry> {
     let sectors = size_max / u64::from(sector.bytes());
     let size = (random.below(sectors) + 1) * u64::from(sector.bytes());
     let physical = random.one_of(&[SectorSize::B512, SectorSize::B4096]);
@@ -98,6 +130,11 @@ fn fill(image: &mut Image, random: &mut Random) {
         Kind::Dynamic => &[0, 1, 2, 3, 6, 6],
         Kind::Fixed => &[6],
     };
+    fill_blocks(image, random, states);
+}
+
+/// Gives every block one of `states`, and whatever that state needs.
+pub(super) fn fill_blocks(image: &mut Image, random: &mut Random, states: &[u8]) {
     for number in 0..image.layout().block_count() {
         let state = random.one_of(states);
         let block = match state {
