@@ -73,8 +73,12 @@ pub(crate) fn check(
         };
         return Err(ImageError::corrupt(Structure::Bat, bat.at, problem));
     }
-    let mut judge =
-        Judge { file, bat, layout, fixed, used: UsedMibs::default(), counts: BlockCounts::default() };
+    let mut used = UsedMibs::default();
+    for part in fixed {
+        used.claim(part.region);
+    }
+    let chunk_ratio = layout.chunk_ratio();
+    let mut judge = Judge { file, bat, layout, chunk_ratio, fixed, used, counts: BlockCounts::default() };
     let mut piece = vec![0; 1 << 20];
     let mut at = 0_u64;
     let mut place = Place { entry: 0, block: 0, in_chunk: 0, partial: false };
@@ -104,6 +108,9 @@ struct Judge<'a> {
     file: &'a Overlay,
     bat: Region,
     layout: &'a BlockLayout,
+    /// The layout's, divided once.
+    chunk_ratio: u64,
+    /// Only asked which part it is that a block clashes with: `used` knows whether one does.
     fixed: &'a [Used],
     used: UsedMibs,
     counts: BlockCounts,
@@ -111,7 +118,7 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     fn entry(&mut self, place: &mut Place, entry: Entry) -> Result<(), ImageError> {
-        if place.in_chunk == self.layout.chunk_ratio() {
+        if place.in_chunk == self.chunk_ratio {
             if self.layout.is_differencing() {
                 self.bitmap(place, entry)?;
             }
@@ -192,13 +199,13 @@ impl Judge<'_> {
             return Err(self.corrupt(place, problem));
         }
         let region = Region { at, len };
+        if self.used.claim(region) {
+            return Ok(());
+        }
         let clash =
             self.fixed.iter().find(|part| part.region.at.0 < region.end() && at.0 < part.region.end());
-        let (other, other_at) = match clash {
-            Some(part) => (part.structure, part.region.at),
-            None if self.used.claim(region) => return Ok(()),
-            None => (Structure::OtherBlock, at),
-        };
+        let (other, other_at) =
+            clash.map_or((Structure::OtherBlock, at), |part| (part.structure, part.region.at));
         Err(ImageError::corrupt(structure, at, Problem::Overlap { other, other_at }))
     }
 
@@ -220,7 +227,7 @@ impl Judge<'_> {
     }
 }
 
-/// Which MiBs of the file blocks use: one bit each, so at most 16 MiB for the largest file that is opened.
+/// Which MiBs of the file are used: one bit each, so at most 16 MiB for the largest file that is opened.
 #[derive(Default)]
 struct UsedMibs(Vec<u64>);
 
