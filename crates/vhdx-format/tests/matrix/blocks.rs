@@ -1,7 +1,7 @@
 //! Block tables that lie: states that mean nothing, blocks outside the file or on top of something else.
 
 use vhdx_format::forge::{Block, Image, Object, SparseFile};
-use vhdx_format::{FileOffset, Problem, Structure};
+use vhdx_format::{FileOffset, LayerContent, Problem, Structure};
 
 use crate::support::{
     BAT, LOG, METADATA, MIB, assert_corrupt, assert_reads, child, dynamic, geometry, mib, open, value,
@@ -66,6 +66,34 @@ fn each_chunk_needs_its_own_bitmap() {
     image.bitmaps.clear();
     image.bitmaps.insert(1, false);
     assert_corrupt(&image.build(), Structure::Bat, entry_at(33), state(33, 0, expected));
+}
+
+#[test]
+fn a_chunk_without_partial_blocks_needs_no_bitmap_of_its_own() {
+    let mut image = Image::child("x", &Image::dynamic("y", geometry(6 << 30)), "y.vhdx");
+    image.block_size = mib(256);
+    image.blocks.insert(2, Block::partial([0].into_iter().collect(), Vec::new()));
+    open(&image.build()).expect("one bitmap, for the first of two chunks");
+}
+
+/// The bitmap's empty entry between two chunks looks like one more absent block.
+#[test]
+fn a_run_of_absent_blocks_does_not_count_the_entry_between_chunks() {
+    let mut image = Image::dynamic("x", geometry(6 << 30));
+    image.block_size = mib(256);
+    image.blocks.insert(16, Block::full(vec![(0, vec![0xC1; 512])]));
+    let at = image.offset_of(Object::Block(16)).expect("block 16 is there");
+    let layer = open(&image.build()).expect("an image");
+    let said: Vec<_> = layer
+        .extents(geometry(6 << 30).range())
+        .map(|extent| extent.map(|extent| (extent.start.0, extent.content)).expect("an extent"))
+        .collect();
+    let expected = [
+        (0, LayerContent::Zero),
+        (16 << 28, LayerContent::Stored(FileOffset(at))),
+        (17 << 28, LayerContent::Zero),
+    ];
+    assert_eq!(said, expected);
 }
 
 #[test]
@@ -140,6 +168,16 @@ fn a_block_that_reaches_into_the_next_overlaps_it() {
     image.placement.fixed.insert(Object::Block(1), 4 * MIB);
     image.placement.fixed.insert(Object::Bat, 5 * MIB);
     let problem = Problem::Overlap { other: Structure::Bat, other_at: FileOffset(5 * MIB) };
+    assert_corrupt(&image.build(), Structure::PayloadBlock, 4 * MIB, problem);
+}
+
+#[test]
+fn a_last_block_cut_short_by_the_disks_end_still_has_its_bytes_to_itself() {
+    let mut image = Image::dynamic("x", geometry(MIB + 512));
+    image.block_size = mib(1);
+    image.blocks.insert(0, Block::full(Vec::new()));
+    image.raw_entries.insert(1, (4 * MIB) | 6);
+    let problem = Problem::Overlap { other: Structure::OtherBlock, other_at: FileOffset(4 * MIB) };
     assert_corrupt(&image.build(), Structure::PayloadBlock, 4 * MIB, problem);
 }
 
