@@ -115,10 +115,7 @@ fn a_required_metadata_item_that_is_not_known_is_refused_and_an_optional_one_is_
         image.items_mut().push(Item::new(guid(0xF00D), flags, b"something"));
         image
     };
-    is_refused(
-        &with(item_flag::REQUIRED).build(),
-        &["requires a metadata item", &guid(0xF00D).to_string()],
-    );
+    is_refused(&with(item_flag::REQUIRED).build(), &["requires a metadata item", &guid(0xF00D).to_string()]);
     let desk = Desk::with_stack(&[with(0)]);
     desk.run(&["vm/0.vhdx", "--out", "out/merged.raw"]).succeeds();
 }
@@ -129,7 +126,12 @@ fn a_block_behind_the_end_of_the_file_is_refused() {
     image.blocks.insert(1, Block { entry_offset: Some(900 * MIB), ..Block::full(Vec::new()) });
     is_refused(
         &image.build(),
-        &["block allocation table at 0x300008", "entry 1", "expected an offset from 0x100000 to 0x", "found 0x38400000"],
+        &[
+            "block allocation table at 0x300008",
+            "entry 1",
+            "expected an offset from 0x100000 to 0x",
+            "found 0x38400000",
+        ],
     );
 }
 

@@ -23,7 +23,10 @@ fn usage_that_makes_no_sense_is_refused_before_anything_is_read() {
         (&["--out", "out/merged.qcow2"], "cannot tell the format from `out/merged.qcow2`"),
         (&["--out", "out/merged"], "cannot tell the format"),
         (&["--out", "-"], "--out - needs --format"),
-        (&["--out", "out/m.vhdx", "--block-size", "3M"], "--block-size `3M` is no power of two from 1M to 256M"),
+        (
+            &["--out", "out/m.vhdx", "--block-size", "3M"],
+            "--block-size `3M` is no power of two from 1M to 256M",
+        ),
         (&["--out", "out/m.vhdx", "--block-size", "512K"], "--block-size `512K`"),
         (&["--out", "out/m.vhdx", "--block-size", "512M"], "--block-size `512M`"),
         (&["--out", "out/m.vhdx", "--block-size", "much"], "--block-size `much`"),
@@ -162,9 +165,11 @@ fn a_source_is_never_the_target() {
         "out/hard-to-parent.vhdx",
     ] {
         for force in [&[][..], &["--force"]] {
-            desk.run(&[&["vm/2.vhdx", "--out", target], force].concat())
-                .fails(7)
-                .says(&["is one of the sources", target, "hint: "]);
+            desk.run(&[&["vm/2.vhdx", "--out", target], force].concat()).fails(7).says(&[
+                "is one of the sources",
+                target,
+                "hint: ",
+            ]);
         }
     }
 }
@@ -226,7 +231,9 @@ fn a_full_file_system_is_no_space_and_stays_empty() {
     let desk = desk();
     // The listing is the proof: the mount is gone when the program has ended.
     let script = |prepare: &str| {
-        format!("mount -t tmpfs -o size=2m none out && {prepare} \"$@\"; code=$?; ls -A out >&2; echo :end >&2; exit $code")
+        format!(
+            "mount -t tmpfs -o size=2m none out && {prepare} \"$@\"; code=$?; ls -A out >&2; echo :end >&2; exit $code"
+        )
     };
     for target in ["out/m.raw", "out/m.vhdx"] {
         let script = script("");
@@ -254,7 +261,9 @@ fn a_limit_on_file_sizes_is_an_error_and_not_the_end() {
 
 #[test]
 fn a_disk_of_zeros_fits_where_its_size_would_not() {
-    let Some(wrapper) = Confinement::OwnMounts.wrapper("a sparse file on a small file system") else { return };
+    let Some(wrapper) = Confinement::OwnMounts.wrapper("a sparse file on a small file system") else {
+        return;
+    };
     let desk = Desk::new();
     let mut image = small_base("base");
     image.geometry = crate::harness::geometry(1 << 40, 512);
@@ -263,7 +272,10 @@ fn a_disk_of_zeros_fits_where_its_size_would_not() {
     desk.forge("vm/0.vhdx", &image);
     let script = "mount -t tmpfs -o size=16m none out && exec \"$@\"";
     for target in ["out/m.raw", "out/m.vhdx"] {
-        desk.call(&["vm/0.vhdx", "--out", target]).within(&[wrapper, &["sh", "-c", script, "sh"]].concat()).run().succeeds();
+        desk.call(&["vm/0.vhdx", "--out", target])
+            .within(&[wrapper, &["sh", "-c", script, "sh"]].concat())
+            .run()
+            .succeeds();
     }
     // Stored zeros count, though: nobody knows them for zeros without reading them.
     desk.forge("vm/1.vhdx", &zeros_of(64 * MIB));
