@@ -1,1 +1,35 @@
-//! Black-box tests through the executable.
+//! Black-box tests: everything here goes through the executable, as a user or a script would.
+//!
+//! One file per command or topic. Images come from the forge, outside programs judge what is written where they can,
+//! and every command is watched for what it does to the sources and to the target's folder (see `harness`). What they
+//! ask of the system (signals, FIFOs, limits) is Unix'.
+
+#![cfg(unix)]
+
+#[cfg(test)]
+mod harness;
+
+#[cfg(test)]
+mod damaged;
+#[cfg(test)]
+mod export;
+#[cfg(test)]
+mod info;
+#[cfg(test)]
+mod interrupted;
+#[cfg(test)]
+mod map;
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
+mod names;
+#[cfg(test)]
+mod parents;
+#[cfg(test)]
+mod peers;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod table;

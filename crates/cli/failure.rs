@@ -237,6 +237,9 @@ fn change_code(error: &ChangeError) -> u8 {
 /// changed.
 fn io_code(error: &io::Error) -> u8 {
     use io::ErrorKind;
+    if is_link_loop(error) {
+        return code::OTHER;
+    }
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => code::NOT_FOUND,
         ErrorKind::UnexpectedEof | ErrorKind::ResourceBusy => code::CHANGED,
@@ -244,9 +247,21 @@ fn io_code(error: &io::Error) -> u8 {
         ErrorKind::PermissionDenied
         | ErrorKind::BrokenPipe
         | ErrorKind::InvalidInput
+        | ErrorKind::InvalidFilename
         | ErrorKind::ReadOnlyFilesystem => code::OTHER,
         _ => code::TEMPORARY,
     }
+}
+
+/// Links that lead round in a circle; the standard library has no stable name for it.
+#[cfg(unix)]
+fn is_link_loop(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+}
+
+#[cfg(not(unix))]
+fn is_link_loop(_: &io::Error) -> bool {
+    false
 }
 
 /// An error and its sources in one line. A message never repeats its source, so nothing is said twice.

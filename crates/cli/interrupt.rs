@@ -17,7 +17,10 @@ pub(crate) enum Leftovers {
 /// From here on, signals set `cancel`.
 #[cfg(unix)]
 pub(crate) fn listen(cancel: &Cancel, leftovers: Leftovers) -> std::io::Result<()> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+    // A limit on file sizes ends the program by a signal, partial file and all, unless somebody takes the signal: then
+    // the write fails, which is an error like any other.
+    signal_hook::flag::register(SIGXFSZ, std::sync::Arc::default())?;
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let cancel = cancel.clone();
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {

@@ -1,0 +1,83 @@
+//! Memory goes with the buffers, not with the disk: the most that an export ever holds, as GNU time measures it.
+
+use std::fs::File;
+
+use vhdx_format::forge::random::Random;
+use vhdx_format::forge::{Block, Image};
+use vhdx_format::{BlockSize, DiskOffset, Geometry};
+
+use crate::harness::{Desk, geometry, has_tool};
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// Most MiB that a run of these arguments held.
+fn peak_mib(desk: &Desk, args: &[&str]) -> u64 {
+    let measure = ["/usr/bin/time", "--quiet", "--format", "%M", "--output", "peak"];
+    let outcome = desk.call(args).within(&measure).stdout(File::create("/dev/null").unwrap()).run();
+    outcome.succeeds();
+    let kib = std::fs::read_to_string(desk.path("peak")).unwrap();
+    kib.trim().parse::<u64>().unwrap() / 1024
+}
+
+fn with_data(image: &mut Image, blocks: impl Iterator<Item = u64>) {
+    let mut random = Random::new(3);
+    for number in blocks {
+        image.blocks.insert(number, Block::full(vec![(0, random.bytes(10_000))]));
+    }
+}
+
+/// The largest disk there is, in the smallest blocks: its table alone has 513 MiB.
+#[test]
+fn the_largest_disk_in_the_smallest_blocks_takes_less_than_256_mib() {
+    if !has_tool("/usr/bin/time", "time") {
+        return;
+    }
+    let geometry: Geometry = geometry(64 << 40, 512);
+    let mut base = Image::dynamic("base", geometry);
+    base.block_size = BlockSize::MIN;
+    let last = geometry.range().end().since(DiskOffset(MIB)) / MIB;
+    // In clusters, so that the blocks of the copy, which are larger, are few.
+    with_data(&mut base, (0..10).flat_map(|cluster| (0..20).map(move |block| cluster * 6_700_000 + block)));
+    base.blocks.insert(last, Block::full(vec![(MIB - 512, vec![7; 512])]));
+    let mut child = Image::child("child", &base, "0.vhdx");
+    child.block_size = BlockSize::MIN;
+    with_data(&mut child, (0..100).map(|block| block * 67_000));
+    child.blocks.insert(20, Block::partial((0..100).collect(), vec![(0, vec![9; 51200])]));
+    let desk = Desk::with_stack(&[base, child]);
+    for args in [
+        &["vm/1.vhdx", "--out", "out/m.vhdx"][..],
+        &["vm/1.vhdx", "--out", "-", "--format", "vhdx", "--block-size", "1M"],
+        &["map", "vm/1.vhdx"],
+    ] {
+        let peak = peak_mib(&desk, args);
+        eprintln!("{args:?}: {peak} MiB");
+        assert!(peak < 256, "{args:?}: {peak} MiB");
+    }
+    let info = desk.run(&["info", "--json", "out/m.vhdx"]).succeeds().json();
+    assert_eq!(info["virtual-size"], 64_u64 << 40);
+}
+
+#[test]
+fn an_ordinary_disk_takes_less_than_128_mib() {
+    if !has_tool("/usr/bin/time", "time") {
+        return;
+    }
+    let mut base = Image::dynamic("base", geometry(4 * GIB, 512));
+    base.block_size = BlockSize::MIN;
+    with_data(&mut base, (0..200).map(|block| block * 20));
+    let mut child = Image::child("child", &base, "0.vhdx");
+    with_data(&mut child, (0..100).map(|block| block * 20));
+    let desk = Desk::with_stack(&[base, child]);
+    for args in [
+        &["vm/1.vhdx", "--out", "out/m.vhdx"][..],
+        &["vm/1.vhdx", "--out", "out/m.raw"],
+        &["vm/1.vhdx", "--out", "-", "--format", "raw"],
+        &["vm/1.vhdx", "--out", "-", "--format", "vhdx"],
+        &["map", "vm/1.vhdx"],
+    ] {
+        let peak = peak_mib(&desk, args);
+        eprintln!("{args:?}: {peak} MiB");
+        assert!(peak < 128, "{args:?}: {peak} MiB");
+    }
+}
