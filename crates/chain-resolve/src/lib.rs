@@ -15,10 +15,13 @@
 mod catalog;
 mod chain;
 mod error;
+#[cfg(feature = "forge")]
+pub mod forge;
 mod policy;
 mod resolve;
 mod select;
 mod store;
+pub mod vm;
 
 pub use catalog::{Catalog, CatalogImage, ImageIdentity, NAMES_MAX, ScanError};
 pub use chain::{Chain, ChainFile, ChangeError, FoundBy};
