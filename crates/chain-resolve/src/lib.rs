@@ -17,10 +17,13 @@ mod catalog;
 mod chain;
 mod error;
 mod links;
+#[cfg(feature = "forge")]
+pub mod forge;
 mod policy;
 mod resolve;
 mod select;
 mod store;
+pub mod vm;
 
 pub use catalog::{Catalog, CatalogImage, ImageFacts, NAMES_MAX, ScanError};
 pub use chain::{Chain, ChainFile, ChangeError, FoundBy};

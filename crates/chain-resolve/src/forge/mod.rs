@@ -1,0 +1,1 @@
+//! Writes VM configurations, valid or not: for tests and fixtures, never for users' data.
