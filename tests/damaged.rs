@@ -6,16 +6,16 @@
 use uuid::Uuid;
 use vhdx_format::forge::{Block, Image, Item, Object, Region, SparseFile, edit_header, item_flag};
 
-use crate::harness::{Desk, guid, small_base};
+use crate::harness::{Bench, guid, small_base};
 
 const MIB: u64 = 1 << 20;
 
 /// The defect must be refused, whoever meets it, with all of these texts.
 #[track_caller]
 fn is_refused(file: &SparseFile, texts: &[&str]) {
-    let desk = Desk::new();
-    desk.save("vm/base.vhdx", file);
-    let tool_says = |args: &[&str]| desk.run(args).fails(6).says(texts).says(&["base.vhdx"]);
+    let bench = Bench::new();
+    bench.save("vm/base.vhdx", file);
+    let tool_says = |args: &[&str]| bench.run(args).fails(6).says(texts).says(&["base.vhdx"]);
     tool_says(&["vm/base.vhdx", "--out", "out/merged.raw"]);
     tool_says(&["vm/base.vhdx", "--out", "out/merged.vhdx"]);
     tool_says(&["vm/base.vhdx", "--out", "-", "--format", "raw"]);
@@ -28,10 +28,10 @@ fn is_refused(file: &SparseFile, texts: &[&str]) {
 /// A child of the damaged image finds no parent that it can trust, whether the base's identity can be read or not.
 #[track_caller]
 fn is_no_parent(image: &Image, file: &SparseFile, code: i32, texts: &[&str]) {
-    let desk = Desk::new();
-    desk.save("vm/base.vhdx", file);
-    desk.forge("vm/child.avhdx", &Image::child("child", image, "base.vhdx"));
-    desk.run(&["vm/child.avhdx", "--out", "out/merged.raw"]).fails(code).says(texts).says(&["base.vhdx"]);
+    let bench = Bench::new();
+    bench.save("vm/base.vhdx", file);
+    bench.forge("vm/child.avhdx", &Image::child("child", image, "base.vhdx"));
+    bench.run(&["vm/child.avhdx", "--out", "out/merged.raw"]).fails(code).says(texts).says(&["base.vhdx"]);
 }
 
 fn base() -> Image {
@@ -40,13 +40,13 @@ fn base() -> Image {
 
 #[test]
 fn what_is_no_vhdx_is_not_read() {
-    let desk = Desk::new();
-    desk.write("vm/letter.vhdx", b"Dear reader, this is no image.");
-    desk.write("vm/empty.vhdx", b"");
-    desk.write("vm/old.vhd", &[b"conectix".as_slice(), &[0; 504]].concat());
+    let bench = Bench::new();
+    bench.write("vm/letter.vhdx", b"Dear reader, this is no image.");
+    bench.write("vm/empty.vhdx", b"");
+    bench.write("vm/old.vhd", &[b"conectix".as_slice(), &[0; 504]].concat());
     for name in ["vm/letter.vhdx", "vm/empty.vhdx", "vm/old.vhd"] {
         for args in [&[name, "--out", "out/merged.raw"][..], &["info", name], &["map", name]] {
-            desk.run(args).fails(6).says(&[name, "not a VHDX image", "begin with `vhdxfile`"]);
+            bench.run(args).fails(6).says(&[name, "not a VHDX image", "begin with `vhdxfile`"]);
         }
     }
 }
@@ -55,7 +55,7 @@ fn what_is_no_vhdx_is_not_read() {
 fn without_a_valid_header_nothing_is_known() {
     let (image, mut file) = (base(), base().build());
     file.write(64 << 10, b"torn");
-    let one_is_enough = Desk::new();
+    let one_is_enough = Bench::new();
     one_is_enough.save("vm/base.vhdx", &file);
     one_is_enough.run(&["vm/base.vhdx", "--out", "out/merged.raw"]).succeeds();
 
@@ -104,8 +104,8 @@ fn a_required_region_that_is_not_known_is_refused_and_an_optional_one_is_not() {
     let region = |required| Region { id: guid(0xBEEF), required, len: 1 << 20, bytes: vec![1; 100] };
     let with = |required| Image { extra_regions: vec![region(required)], ..base() };
     is_refused(&with(1).build(), &["requires a region", &guid(0xBEEF).to_string()]);
-    let desk = Desk::with_stack(&[with(0)]);
-    desk.run(&["vm/0.vhdx", "--out", "out/merged.raw"]).succeeds();
+    let bench = Bench::with_stack(&[with(0)]);
+    bench.run(&["vm/0.vhdx", "--out", "out/merged.raw"]).succeeds();
 }
 
 #[test]
@@ -116,8 +116,8 @@ fn a_required_metadata_item_that_is_not_known_is_refused_and_an_optional_one_is_
         image
     };
     is_refused(&with(item_flag::REQUIRED).build(), &["requires a metadata item", &guid(0xF00D).to_string()]);
-    let desk = Desk::with_stack(&[with(0)]);
-    desk.run(&["vm/0.vhdx", "--out", "out/merged.raw"]).succeeds();
+    let bench = Bench::with_stack(&[with(0)]);
+    bench.run(&["vm/0.vhdx", "--out", "out/merged.raw"]).succeeds();
 }
 
 #[test]
@@ -169,9 +169,9 @@ fn random_bytes_behind_the_signature_are_refused_in_words() {
         let mut bytes = b"vhdxfile".to_vec();
         let len = random.below(2 << 20) as usize;
         bytes.extend(random.bytes(len));
-        let desk = Desk::new();
-        desk.write("vm/noise.vhdx", &bytes);
-        desk.run(&["vm/noise.vhdx", "--out", "out/merged.raw"]).fails(6);
-        desk.run(&["vm", "--out", "out/merged.vhdx"]).fails(6);
+        let bench = Bench::new();
+        bench.write("vm/noise.vhdx", &bytes);
+        bench.run(&["vm/noise.vhdx", "--out", "out/merged.raw"]).fails(6);
+        bench.run(&["vm", "--out", "out/merged.vhdx"]).fails(6);
     }
 }

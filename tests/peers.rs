@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use vhdx_format::forge::{disk_of, random};
 
-use crate::harness::{Content, Desk, content_of, filled_chain, geometry, has_tool, note};
+use crate::harness::{Bench, Content, content_of, filled_chain, geometry, has_tool, note};
 
 const MIB: u64 = 1 << 20;
 
@@ -28,9 +28,9 @@ impl Peers {
 
     /// Each reader that opens images of this kind finds this disk in it, and nothing to complain about.
     #[track_caller]
-    pub(crate) fn agree(&self, desk: &Desk, image: &str, disk: &Content, logical_sector: u64) {
+    pub(crate) fn agree(&self, bench: &Bench, image: &str, disk: &Content, logical_sector: u64) {
         self.shown.fetch_add(1, Ordering::Relaxed);
-        let path = desk.path(image);
+        let path = bench.path(image);
         let path = path.to_str().unwrap();
         if let Some(read) = self.qemu.as_ref().filter(|_| logical_sector == 512) {
             let checked = output(&["qemu-img", "check", "-f", "vhdx", path]);
@@ -42,7 +42,8 @@ impl Peers {
             assert_eq!(&found, disk, "qemu-img reads another disk from {image}");
             read.fetch_add(1, Ordering::Relaxed);
         }
-        if let Some(read) = self.seven_zip.as_ref().filter(|_| logical_sector == 512 && disk.len % 1024 == 0)
+        if let Some(read) =
+            self.seven_zip.as_ref().filter(|_| logical_sector == 512 && disk.len.is_multiple_of(1024))
         {
             assert_eq!(&seven_zip(path), disk, "7-Zip reads another disk from {image}");
             read.fetch_add(1, Ordering::Relaxed);
@@ -99,13 +100,13 @@ fn every_reader_finds_the_disk_in_every_kind_of_image_written() {
     ];
     for (sector, size) in disks {
         let stack = filled_chain(&format!("{sector} {size}"), geometry(size, sector));
-        let desk = Desk::with_stack(&stack);
+        let bench = Bench::with_stack(&stack);
         let disk = Content::of(&disk_of(&stack));
-        assert_eq!(desk.disk_content("vm/2.vhdx"), disk);
+        assert_eq!(bench.disk_content("vm/2.vhdx"), disk);
         for block_size in ["1M", "2M", "32M"] {
             for fixed in [&[][..], &["--fixed"]] {
                 let options = [&["--block-size", block_size, "vm/2.vhdx"], fixed].concat();
-                is_read_by_all(&desk, &options, &disk, &peers, u64::from(sector));
+                is_read_by_all(&bench, &options, &disk, &peers, u64::from(sector));
             }
         }
     }
@@ -117,28 +118,28 @@ fn every_reader_finds_the_disk_of_random_stacks() {
     let peers = Peers::find();
     for seed in 0..12 {
         let stack = random::stack(seed, 1 + seed as usize % 5, 40 * MIB);
-        let desk = Desk::with_stack(&stack);
+        let bench = Bench::with_stack(&stack);
         let leaf = stack.last().unwrap();
         let disk = Content::of(&disk_of(&stack));
         let source = format!("vm/{}.vhdx", stack.len() - 1);
         let sector = u64::from(leaf.geometry.logical_sector().bytes());
-        assert_eq!(desk.disk_content(&source), disk, "seed {seed}");
-        is_read_by_all(&desk, &[&source], &disk, &peers, sector);
+        assert_eq!(bench.disk_content(&source), disk, "seed {seed}");
+        is_read_by_all(&bench, &[&source], &disk, &peers, sector);
     }
     note(&format!("random stacks: {}", peers.tally()));
 }
 
 /// File and pipe are the same bytes, twice; each reader sees the disk.
 #[track_caller]
-fn is_read_by_all(desk: &Desk, options: &[&str], disk: &Content, peers: &Peers, sector: u64) {
-    desk.run(&[&["--out", "out/merged.vhdx", "--force"], options].concat()).succeeds();
-    let file = desk.content("out/merged.vhdx");
+fn is_read_by_all(bench: &Bench, options: &[&str], disk: &Content, peers: &Peers, sector: u64) {
+    bench.run(&[&["--out", "out/merged.vhdx", "--force"], options].concat()).succeeds();
+    let file = bench.content("out/merged.vhdx");
     let piped = [&["--out", "-", "--format", "vhdx"], options].concat();
-    let (outcome, piped) = desk.call(&piped).run_reading(|stdout| Content::read(stdout));
+    let (outcome, piped) = bench.call(&piped).run_reading(Content::read);
     outcome.succeeds();
     assert_eq!(file, piped, "file and pipe differ: {options:?}");
-    desk.run(&[&["--out", "out/merged.vhdx", "--force"], options].concat()).succeeds();
-    assert_eq!(desk.content("out/merged.vhdx"), file, "two runs differ: {options:?}");
-    assert_eq!(&desk.disk_content("out/merged.vhdx"), disk, "we read another disk: {options:?}");
-    peers.agree(desk, "out/merged.vhdx", disk, sector);
+    bench.run(&[&["--out", "out/merged.vhdx", "--force"], options].concat()).succeeds();
+    assert_eq!(bench.content("out/merged.vhdx"), file, "two runs differ: {options:?}");
+    assert_eq!(&bench.disk_content("out/merged.vhdx"), disk, "we read another disk: {options:?}");
+    peers.agree(bench, "out/merged.vhdx", disk, sector);
 }

@@ -1,7 +1,7 @@
 //! Real images, made by Windows, Hyper-V, QEMU and others: each gives the digest that its manifest states.
 //!
-//! They are no part of the project: VHDX_EXPORT_SAMPLES names their folder, with a MANIFEST.toml and each file as
-//! FILE.zst. Without it this is skipped, said aloud, unless VHDX_EXPORT_REQUIRE_SAMPLES=1 forbids that.
+//! They are no part of the project: `VHDX_EXPORT_SAMPLES` names their folder, with a `MANIFEST.toml` and each file as
+//! `FILE.zst`. Without it this is skipped, said aloud, unless `VHDX_EXPORT_REQUIRE_SAMPLES=1` forbids that.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 use toml::{Table, Value};
 
-use crate::harness::{Content, Desk, note, sha256_and_content, skipped};
+use crate::harness::{Bench, Content, note, sha256_and_content, skipped};
 use crate::peers::Peers;
 
 struct Sample {
@@ -46,23 +46,23 @@ fn is_vhd(file: &str) -> bool {
     Path::new(file).extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("vhd"))
 }
 
-/// Puts them on a desk, in their folders.
-fn unpack(folder: &Path, samples: &[Sample]) -> Desk {
-    let desk = Desk::new();
+/// Puts them on a bench, in their folders.
+fn unpack(folder: &Path, samples: &[Sample]) -> Bench {
+    let bench = Bench::new();
     for Sample { file, .. } in samples {
         let packed = File::open(folder.join(format!("{file}.zst"))).unwrap();
-        let target = desk.path("vm").join(file);
+        let target = bench.path("vm").join(file);
         std::fs::create_dir_all(target.parent().unwrap()).unwrap();
         zstd::stream::copy_decode(packed, File::create(target).unwrap()).unwrap();
     }
-    desk
+    bench
 }
 
 #[test]
 fn every_real_image_gives_its_digest_and_the_same_disk_as_a_vhdx() {
     let Some((folder, samples)) = samples() else { return };
-    let desks: Vec<_> = samples.iter().filter(|sample| sample.sha256.is_some()).collect();
-    let queue = Mutex::new(desks.iter());
+    let wanted: Vec<_> = samples.iter().filter(|sample| sample.sha256.is_some()).collect();
+    let queue = Mutex::new(wanted.iter());
     let peers = Peers::find();
     // Most of the time goes into the digests of two disks of 10 GiB, one after the other.
     std::thread::scope(|scope| {
@@ -85,28 +85,28 @@ fn every_real_image_gives_its_digest_and_the_same_disk_as_a_vhdx() {
             });
         }
     });
-    note(&format!("real images: {} gave their digest; {}", desks.len(), peers.tally()));
+    note(&format!("real images: {} gave their digest; {}", wanted.len(), peers.tally()));
 }
 
-fn gives_its_digest(desk: &Desk, sample: &Sample, peers: &Peers) {
+fn gives_its_digest(bench: &Bench, sample: &Sample, peers: &Peers) {
     let source = format!("vm/{}", sample.file);
     let raw = ["--out", "-", "--format", "raw", &source];
-    let (outcome, (sha256, content)) = desk.call(&raw).run_reading(|stdout| sha256_and_content(stdout));
+    let (outcome, (sha256, content)) = bench.call(&raw).run_reading(sha256_and_content);
     let outcome = outcome.succeeds();
     let expected = sample.sha256.as_ref().unwrap();
     assert_eq!(&sha256, expected, "{} ({})\n{}", sample.file, sample.exercises, outcome.stderr);
 
-    desk.run(&[&source, "--out", "out/merged.vhdx"]).succeeds();
+    bench.run(&[&source, "--out", "out/merged.vhdx"]).succeeds();
     let piped = ["--out", "-", "--format", "vhdx", &source];
-    let (outcome, piped) = desk.call(&piped).run_reading(|stdout| Content::read(stdout));
+    let (outcome, piped) = bench.call(&piped).run_reading(Content::read);
     outcome.succeeds();
-    assert_eq!(desk.content("out/merged.vhdx"), piped, "{}: file and pipe differ", sample.file);
-    assert_eq!(desk.disk_content("out/merged.vhdx"), content, "{}", sample.file);
-    peers.agree(desk, "out/merged.vhdx", &content, logical_sector(desk, &source));
+    assert_eq!(bench.content("out/merged.vhdx"), piped, "{}: file and pipe differ", sample.file);
+    assert_eq!(bench.disk_content("out/merged.vhdx"), content, "{}", sample.file);
+    peers.agree(bench, "out/merged.vhdx", &content, logical_sector(bench, &source));
 }
 
-fn logical_sector(desk: &Desk, image: &str) -> u64 {
-    let info = desk.run(&["info", "--json", image]).succeeds().json();
+fn logical_sector(bench: &Bench, image: &str) -> u64 {
+    let info = bench.run(&["info", "--json", image]).succeeds().json();
     info["logical-sector-size"].as_u64().unwrap()
 }
 
@@ -116,9 +116,9 @@ fn the_orphan_names_the_identity_it_wants_and_each_place_looked_at() {
     let Some((folder, samples)) = samples() else { return };
     let (orphans, _): (Vec<_>, Vec<_>) = samples.into_iter().partition(|sample| sample.sha256.is_none());
     assert_eq!(orphans.len(), 1);
-    let desk = unpack(&folder, &orphans);
+    let bench = unpack(&folder, &orphans);
     let source = format!("vm/{}", orphans[0].file);
-    let looked_at = desk.path(&source).parent().unwrap().canonicalize().unwrap();
+    let looked_at = bench.path(&source).parent().unwrap().canonicalize().unwrap();
     let looked_at = format!("searched `{}`", looked_at.display());
     let texts = [
         "ff34003b-11ed-4cf8-a166-b2be05e20b80",
@@ -127,12 +127,12 @@ fn the_orphan_names_the_identity_it_wants_and_each_place_looked_at() {
         "hint: ",
     ];
     for target in [["--out", "out/m.raw"], ["--out", "out/m.vhdx"]] {
-        desk.run(&[&[source.as_str()], &target[..]].concat()).fails(5).says(&texts);
+        bench.run(&[&[source.as_str()], &target[..]].concat()).fails(5).says(&texts);
     }
     for format in ["raw", "vhdx"] {
-        desk.run(&[&source, "--out", "-", "--format", format]).fails(5).says(&texts);
+        bench.run(&[&source, "--out", "-", "--format", format]).fails(5).says(&texts);
     }
     // What it says of itself needs no parent.
-    let info = desk.run(&["info", "--json", &source]).succeeds().json();
+    let info = bench.run(&["info", "--json", &source]).succeeds().json();
     assert_eq!(info["parent"]["linkage"], "ff34003b-11ed-4cf8-a166-b2be05e20b80");
 }

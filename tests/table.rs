@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::harness::Desk;
+use crate::harness::Bench;
 
 fn file(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
@@ -24,7 +24,7 @@ fn in_source() -> Vec<u8> {
 
 /// The codes of the help, two to a line, each with its meaning.
 fn in_help() -> BTreeMap<u8, String> {
-    let help = Desk::new().run(&["--help"]).succeeds();
+    let help = Bench::new().run(&["--help"]).succeeds();
     let (_, table) = help.text().split_once("Exit codes:\n").unwrap();
     let mut meanings = BTreeMap::new();
     for cell in table.lines().flat_map(|line| line.split("  ")).map(str::trim) {

@@ -7,33 +7,33 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use super::Desk;
+use super::Bench;
 use super::snapshot::Snapshot;
 
 /// Nothing here takes a tenth of that, even on a busy machine: whoever takes longer hangs.
-const HANGS_AFTER: Duration = Duration::from_secs(300);
+const HANGS_AFTER: Duration = Duration::from_mins(5);
 
 /// A command to be run.
 pub(crate) struct Call<'a> {
-    desk: &'a Desk,
+    bench: &'a Bench,
     command: Command,
     /// The arguments, to begin again behind a wrapper.
     args: Vec<String>,
 }
 
 impl<'a> Call<'a> {
-    pub(super) fn new(desk: &'a Desk, args: &[&str]) -> Self {
+    pub(super) fn new(bench: &'a Bench, args: &[&str]) -> Self {
         let args: Vec<String> = args.iter().map(ToString::to_string).collect();
         let mut command = Command::new(env!("CARGO_BIN_EXE_vhdx-export"));
         command.args(&args);
-        Self { desk, command: prepared(command, desk), args }
+        Self { bench, command: prepared(command, bench), args }
     }
 
     /// Starts the executable through another program, given with its arguments. Before anything else.
     pub(crate) fn within(self, wrapper: &[&str]) -> Self {
         let mut command = Command::new(wrapper[0]);
         command.args(&wrapper[1..]).arg(env!("CARGO_BIN_EXE_vhdx-export")).args(&self.args);
-        Self { command: prepared(command, self.desk), ..self }
+        Self { command: prepared(command, self.bench), ..self }
     }
 
     /// Sets a variable of the environment.
@@ -42,9 +42,9 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// Starts in a folder of the desk.
+    /// Starts in a folder of the bench.
     pub(crate) fn from(mut self, folder: &str) -> Self {
-        self.command.current_dir(self.desk.path(folder));
+        self.command.current_dir(self.bench.path(folder));
         self
     }
 
@@ -76,8 +76,8 @@ impl<'a> Call<'a> {
 
     /// Starts, and leaves the rest to the test.
     pub(crate) fn start(mut self) -> Running<'a> {
-        let sources = Snapshot::of(&self.desk.path("vm"));
-        let targets = Snapshot::of(&self.desk.path("out"));
+        let sources = Snapshot::of(&self.bench.path("vm"));
+        let targets = Snapshot::of(&self.bench.path("out"));
         let mut child = self.command.spawn().unwrap();
         // From here on, whatever the parent's copy of a pipe would keep open is closed.
         let line = format!("{:?}", self.command);
@@ -90,14 +90,14 @@ impl<'a> Call<'a> {
                 signal(id, "KILL");
             }
         });
-        let desk = self.desk;
-        Running { desk, child, stdout, stderr, said: String::new(), line, sources, targets, ended }
+        let bench = self.bench;
+        Running { bench, child, stdout, stderr, said: String::new(), line, sources, targets, ended }
     }
 }
 
-fn prepared(mut command: Command, desk: &Desk) -> Command {
+fn prepared(mut command: Command, bench: &Bench) -> Command {
     command
-        .current_dir(desk.path(""))
+        .current_dir(bench.path(""))
         .env_remove("VHDX_EXPORT_SOURCE")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -107,7 +107,7 @@ fn prepared(mut command: Command, desk: &Desk) -> Command {
 
 /// The executable while it runs.
 pub(crate) struct Running<'a> {
-    desk: &'a Desk,
+    bench: &'a Bench,
     child: Child,
     /// Taken by whoever wants to read or close it.
     pub(crate) stdout: Option<ChildStdout>,
@@ -148,9 +148,9 @@ impl Running<'_> {
             status,
             stdout: Vec::new(),
             stderr: self.said,
-            left: self.targets.changes_to(&Snapshot::of(&self.desk.path("out"))),
+            left: self.targets.changes_to(&Snapshot::of(&self.bench.path("out"))),
         };
-        let touched = self.sources.changes_to(&Snapshot::of(&self.desk.path("vm")));
+        let touched = self.sources.changes_to(&Snapshot::of(&self.bench.path("vm")));
         assert!(touched.is_empty(), "sources were touched:\n{touched}\n{}", outcome.told());
         outcome
     }

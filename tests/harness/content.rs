@@ -8,6 +8,7 @@ use rustix::fs::SeekFrom;
 use sha2::{Digest, Sha256};
 
 const BLOCK: usize = 64 << 10;
+static ZEROS: [u8; BLOCK] = [0; BLOCK];
 
 /// A digest of bytes and their number. Equal for equal bytes, whether zeros came as bytes or as a hole.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,7 +50,6 @@ impl Digester {
     }
 
     fn zeros(&mut self, mut len: u64) {
-        const ZEROS: [u8; BLOCK] = [0; BLOCK];
         let to_border = ((BLOCK - self.block.len()) as u64).min(len);
         if !self.block.is_empty() {
             self.bytes(&ZEROS[..to_border as usize]);
@@ -61,7 +61,7 @@ impl Digester {
     }
 
     fn whole(&mut self, block: &[u8]) {
-        if block == [0; BLOCK] {
+        if block == ZEROS {
             self.zero_blocks += 1;
             return;
         }

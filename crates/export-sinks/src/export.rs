@@ -21,9 +21,10 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// One thread for each processor, at most 16: reading and writing files gains nothing from more.
+    /// One thread for each processor, at most 12: their buffers take 104 MiB, and an export is to stay below 128 MiB on
+    /// any machine.
     fn default() -> Self {
-        const THREADS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
+        const THREADS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(11);
         let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN).min(THREADS_MAX);
         Self { threads }
     }

@@ -1,4 +1,4 @@
-//! A desk: the folder `vm` with the sources, the folder `out` for the targets, and commands started beside them.
+//! A workbench: the folder `vm` with the sources, the folder `out` for the targets, and commands started beside them.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,11 +9,11 @@ use vhdx_format::forge::{Image, SparseFile};
 use super::{Call, Content, Outcome};
 
 /// Goes away with everything on it.
-pub(crate) struct Desk {
+pub(crate) struct Bench {
     root: TempDir,
 }
 
-impl Desk {
+impl Bench {
     pub(crate) fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         for folder in ["vm", "out"] {
@@ -22,16 +22,16 @@ impl Desk {
         Self { root }
     }
 
-    /// A desk with a stack of images, base first, called `0.vhdx`, `1.vhdx` and so on as the forge's stacks name them.
+    /// A bench with a stack of images, base first, called `0.vhdx`, `1.vhdx` and so on as the forge's stacks name them.
     pub(crate) fn with_stack(stack: &[Image]) -> Self {
-        let desk = Self::new();
+        let bench = Self::new();
         for (number, image) in stack.iter().enumerate() {
-            desk.forge(&format!("vm/{number}.vhdx"), image);
+            bench.forge(&format!("vm/{number}.vhdx"), image);
         }
-        desk
+        bench
     }
 
-    /// The place of a file or folder on the desk.
+    /// The place of a file or folder on the bench.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
     }
@@ -56,7 +56,7 @@ impl Desk {
         fs::remove_file(self.path(name)).unwrap();
     }
 
-    /// What a file on the desk holds.
+    /// What a file on the bench holds.
     pub(crate) fn content(&self, name: &str) -> Content {
         super::content_of(&self.path(name))
     }
@@ -70,20 +70,20 @@ impl Desk {
         names
     }
 
-    /// A command to be started on the desk.
+    /// A command to be started on the bench.
     pub(crate) fn call(&self, args: &[&str]) -> Call<'_> {
         Call::new(self, args)
     }
 
-    /// Runs a command on the desk.
+    /// Runs a command on the bench.
     pub(crate) fn run(&self, args: &[&str]) -> Outcome {
         self.call(args).run()
     }
 
-    /// What the disk of an image on the desk holds, as the executable reads it.
+    /// What the disk of an image on the bench holds, as the executable reads it.
     pub(crate) fn disk_content(&self, name: &str) -> Content {
         let args = ["--out", "-", "--format", "raw", "--quiet", name];
-        let (outcome, content) = self.call(&args).run_reading(|stdout| Content::read(stdout));
+        let (outcome, content) = self.call(&args).run_reading(Content::read);
         outcome.succeeds();
         content
     }
