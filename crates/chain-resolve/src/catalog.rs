@@ -1,4 +1,4 @@
-//! The images that lie below some folders, each opened once: what it is, and whose child.
+//! The images and VM configurations that lie below some folders, each opened once: what it is, and whose child.
 //!
 //! Anything may be an image, whatever its name: backups rename. Files that are none are passed over; images that can
 //! not be read are kept with the reason, because what they hide may matter.
@@ -9,11 +9,15 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use uuid::Uuid;
-use vhdx_format::{Geometry, ImageError, ImageKind, Linkage, LogState, Outline, ParentLocator};
+use vhdx_format::{
+    FileOffset, Geometry, ImageError, ImageKind, Linkage, LogState, Outline, ParentLocator, ReadAt,
+};
 
 use crate::links::{ImageIndex, Links, ParentLink};
-use crate::policy::SearchPolicy;
+use crate::policy::{SearchPolicy, same_name};
 use crate::store::{self, FileId, OpenFile, SourceFile, StoreError};
+use crate::vm::hvs::limits::STORE_BYTES_MAX;
+use crate::vm::{Configuration, ConfigurationError, parse_guid};
 
 /// Most names looked at in one search. A folder of 200 VMs with all their checkpoints has some thousands; a search
 /// that meets a hundred thousand was started in the wrong place, and stopping beats reading a file server for hours.
@@ -37,6 +41,31 @@ pub struct CatalogImage {
     pub facts: Result<ImageFacts, ImageError>,
 }
 
+/// A VM configuration found in a folder.
+#[derive(Debug)]
+pub struct ConfigurationFile {
+    /// Its real name.
+    pub path: PathBuf,
+    /// When it was last written to, where the file system knows.
+    pub modified: Option<SystemTime>,
+    /// What it says, or why it can not be read.
+    pub configuration: Result<Configuration, ReadConfigurationError>,
+}
+
+/// A VM configuration could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadConfigurationError {
+    /// The system could not read the file.
+    #[error("cannot read the file")]
+    Io(#[source] io::Error),
+    /// It is far larger than any configuration.
+    #[error("the file has {0} bytes, a configuration at most {STORE_BYTES_MAX}")]
+    TooLarge(u64),
+    /// Its content is damaged.
+    #[error(transparent)]
+    Content(#[from] ConfigurationError),
+}
+
 /// What an image says of itself, without its block table.
 #[derive(Clone, Debug)]
 pub struct ImageFacts {
@@ -55,10 +84,11 @@ pub struct ImageFacts {
 }
 
 /// The images below some folders, sorted by name.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Catalog {
     images: Vec<CatalogImage>,
     links: Links,
+    configurations: Vec<ConfigurationFile>,
     unread: Vec<(PathBuf, io::Error)>,
 }
 
@@ -86,18 +116,45 @@ impl Catalog {
             walk.root(root)?;
         }
         walk.names.sort();
-        let mut catalog = Self { images: Vec::new(), links: Links::default(), unread: walk.unread };
+        let mut catalog = Self { unread: walk.unread, ..Self::default() };
         let mut seen = HashSet::new();
         for name in walk.names {
             let Ok(path) = policy.confine(&name) else { continue };
             match store::open(&path) {
-                Ok(file) if seen.insert(file.source.id) => catalog.images.extend(look_at(file)),
+                Ok(file) if seen.insert(file.source.id) => catalog.admit(file),
                 Ok(_) | Err(StoreError::NotAFile { .. }) => {}
                 Err(StoreError::Open { path, source }) => catalog.unread.push((path, source)),
             }
         }
         catalog.links = Links::between(&catalog.images, policy);
         Ok(catalog)
+    }
+
+    fn admit(&mut self, file: OpenFile) {
+        if is_configuration_name(&file.source.path) {
+            self.configurations.extend(look_at_configuration(&file));
+        } else {
+            self.images.extend(look_at(file));
+        }
+    }
+
+    /// The VM configurations, sorted by name.
+    #[must_use]
+    pub fn configurations(&self) -> &[ConfigurationFile] {
+        &self.configurations
+    }
+
+    /// The images whose file name is `name`, without regard to letter case.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Vec<ImageIndex> {
+        let fits = |image: &CatalogImage| {
+            image
+                .path
+                .file_name()
+                .and_then(|found| found.to_str())
+                .is_some_and(|found| same_name(found, name))
+        };
+        self.indexed().filter(|(_, image)| fits(image)).map(|(index, _)| index).collect()
     }
 
     /// The images, sorted by name.
@@ -192,6 +249,32 @@ fn look_at(file: OpenFile) -> Option<CatalogImage> {
         }),
     };
     Some(CatalogImage { path, id, len, modified, facts })
+}
+
+/// The two forms of a configuration are told by their names; what is in them is judged by its content.
+fn is_configuration_name(path: &Path) -> bool {
+    let suffix = path.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default();
+    suffix.eq_ignore_ascii_case("vmcx") || suffix.eq_ignore_ascii_case("xml")
+}
+
+/// The configuration in a file, unless the file holds something else. XML of any kind lies about in such folders, so
+/// one that makes no sense counts as a damaged configuration only where its name is that of one, a GUID.
+fn look_at_configuration(file: &OpenFile) -> Option<ConfigurationFile> {
+    let SourceFile { path, modified, .. } = file.source.clone();
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).and_then(parse_guid);
+    let is_xml = path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("xml"));
+    match read_configuration(file) {
+        Err(ReadConfigurationError::Content(ConfigurationError::NotAConfiguration(_))) => None,
+        Err(_) if is_xml && stem.is_none() => None,
+        configuration => Some(ConfigurationFile { path, modified, configuration }),
+    }
+}
+
+pub(crate) fn read_configuration(file: &OpenFile) -> Result<Configuration, ReadConfigurationError> {
+    let len = usize::try_from(file.source.len).ok().filter(|len| *len <= STORE_BYTES_MAX);
+    let mut bytes = vec![0; len.ok_or(ReadConfigurationError::TooLarge(file.source.len))?];
+    file.read_exact_at(FileOffset(0), &mut bytes).map_err(ReadConfigurationError::Io)?;
+    Ok(Configuration::parse(&bytes)?)
 }
 
 struct Walk {

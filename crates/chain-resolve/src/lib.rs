@@ -16,16 +16,19 @@ mod candidates;
 mod catalog;
 mod chain;
 mod error;
-mod links;
 #[cfg(feature = "forge")]
 pub mod forge;
+mod links;
+pub mod machine;
 mod policy;
 mod resolve;
 mod select;
 mod store;
 pub mod vm;
 
-pub use catalog::{Catalog, CatalogImage, ImageFacts, NAMES_MAX, ScanError};
+pub use catalog::{
+    Catalog, CatalogImage, ConfigurationFile, ImageFacts, NAMES_MAX, ReadConfigurationError, ScanError,
+};
 pub use chain::{Chain, ChainFile, ChangeError, FoundBy};
 pub use error::{ResolveError, Tried, WhyNot};
 pub use links::{ImageIndex, ParentLink};

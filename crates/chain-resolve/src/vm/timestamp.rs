@@ -26,6 +26,14 @@ impl Timestamp {
         (2000..=2100).contains(&at.date().0).then_some(at)
     }
 
+    /// The moment of a file system's time stamp, under the same guard.
+    #[must_use]
+    pub fn from_system_time(time: SystemTime) -> Option<Self> {
+        let since = time.duration_since(UNIX_EPOCH).ok()?;
+        let ticks = u64::try_from(since.as_nanos() / 100).ok()?;
+        Self::from_filetime(ticks.checked_add(UNIX_EPOCH_FILETIME)?)
+    }
+
     /// Whole seconds since 1970-01-01 UTC.
     #[must_use]
     pub fn unix_seconds(self) -> u64 {

@@ -1,0 +1,92 @@
+//! Which checkpoint each state came from, told by the disks.
+//!
+//! Under a state's disk file lie the files that were frozen before it, nearest first. The first of them that is the
+//! recorded disk of a checkpoint is a vote for that checkpoint, and most votes decide. Disks that a state shares with a
+//! checkpoint (attached but not differencing, or not written since) say nothing. Where no disk tells, time is a guess,
+//! and said to be one.
+
+use std::collections::BTreeMap;
+
+use super::{Checkpoint, CheckpointKind, State, StateDisk, StateParent, Vm};
+use crate::catalog::Catalog;
+use crate::links::{ImageIndex, ParentLink};
+
+/// Fills in [`State::parent`] of every state.
+pub(super) fn find_parents(vm: &mut Vm, catalog: &Catalog) {
+    let parents: Vec<StateParent> = vm
+        .checkpoints
+        .iter()
+        .enumerate()
+        .map(|(index, checkpoint)| parent_of(&checkpoint.state, Some(index), &vm.checkpoints, catalog))
+        .collect();
+    let current = vm.current.as_ref().map(|state| parent_of(state, None, &vm.checkpoints, catalog));
+    for (checkpoint, parent) in vm.checkpoints.iter_mut().zip(parents) {
+        checkpoint.state.parent = parent;
+    }
+    if let (Some(state), Some(parent)) = (&mut vm.current, current) {
+        state.parent = parent;
+    }
+}
+
+/// `own` is the state's own place among the checkpoints, if it has one.
+fn parent_of(
+    state: &State,
+    own: Option<usize>,
+    checkpoints: &[Checkpoint],
+    catalog: &Catalog,
+) -> StateParent {
+    let mut votes: BTreeMap<usize, usize> = BTreeMap::new();
+    for disk in &state.disks {
+        if let Some(checkpoint) = vote(disk, own, checkpoints, catalog) {
+            let count = votes.entry(checkpoint).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+    // Of equally many votes the later checkpoint counts: the earlier one is its ancestor.
+    let most = votes.iter().max_by_key(|(checkpoint, count)| (**count, **checkpoint));
+    if let Some((checkpoint, _)) = most {
+        return StateParent::Disks(*checkpoint);
+    }
+    if state.disks.iter().all(|disk| tells(disk, catalog)) {
+        return StateParent::None;
+    }
+    // A disk that is missing or whose chain is broken might have told; the checkpoints are sorted by time.
+    let before = own.map_or(checkpoints.len(), |own| own).checked_sub(1);
+    before.map_or(StateParent::None, StateParent::Guessed)
+}
+
+/// Whether the disk's whole chain is here, so that its silence means something.
+fn tells(disk: &StateDisk, catalog: &Catalog) -> bool {
+    disk.file.image().is_some_and(|image| {
+        let last = catalog.ancestors(image).last().copied().unwrap_or(image);
+        matches!(catalog.parent(last), ParentLink::Base)
+    })
+}
+
+/// The checkpoint whose recorded disk is the nearest one under `disk`.
+fn vote(
+    disk: &StateDisk,
+    own: Option<usize>,
+    checkpoints: &[Checkpoint],
+    catalog: &Catalog,
+) -> Option<usize> {
+    let image = disk.file.image()?;
+    catalog.ancestors(image).into_iter().find_map(|ancestor| {
+        let recording = checkpoints
+            .iter()
+            .enumerate()
+            .filter(|(index, checkpoint)| Some(*index) != own && stands_for(checkpoint, ancestor, catalog));
+        // Several checkpoints of one frozen file: the last one that is not later than this state, as far as time tells.
+        recording.map(|(index, _)| index).max_by_key(|index| (own.is_none_or(|own| *index < own), *index))
+    })
+}
+
+/// Whether the checkpoint's state is that file. A backup's temporary child is a sibling of what the VM went on with, so
+/// it also stands for its parent.
+fn stands_for(checkpoint: &Checkpoint, file: ImageIndex, catalog: &Catalog) -> bool {
+    checkpoint.state.disks.iter().filter_map(|disk| disk.file.image()).any(|image| {
+        image == file
+            || checkpoint.kind == CheckpointKind::Recovery
+                && catalog.parent(image) == &ParentLink::Found(file)
+    })
+}
