@@ -39,12 +39,18 @@ pub(crate) enum Command {
 /// Which disk, in which state.
 #[derive(Debug, Args)]
 pub(crate) struct SourceArgs {
-    /// A disk file, or a folder of them [default: `$VHDX_EXPORT_SOURCE`, else the current folder]
+    /// A VM folder or a folder of VMs, a .vmcx or .xml, or a disk file [default: `$VHDX_EXPORT_SOURCE`, else `.`]
     #[arg(value_name = "SOURCE")]
     pub(crate) source: Option<PathBuf>,
-    /// The disk file whose state is wanted, by name or stem; needed where a folder holds several states
-    #[arg(long, value_name = "NAME")]
+    /// The VM, by name or GUID; needed where a folder holds several
+    #[arg(long, value_name = "VM")]
+    pub(crate) vm: Option<String>,
+    /// The state: a checkpoint's name or GUID, @current, @latest, #N of `list`, or a disk file's name
+    #[arg(long, value_name = "X")]
     pub(crate) checkpoint: Option<String>,
+    /// The disk: scsi0:1, ide0:0, or the name of its base image without suffix
+    #[arg(long, value_name = "D")]
+    pub(crate) disk: Option<String>,
     /// Another folder in which parents may be found, by identity; may be repeated
     #[arg(long, value_name = "DIR")]
     pub(crate) parent_dir: Vec<PathBuf>,
@@ -59,7 +65,7 @@ pub(crate) struct SourceArgs {
 pub(crate) struct ExportArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
-    /// The image to write, or - for standard output
+    /// The image to write, - for standard output, or a folder (existing, or ending in /) for all disks
     #[arg(short, long, value_name = "PATH", required = true)]
     pub(crate) out: Option<PathBuf>,
     /// Format of the image [default: by the suffix: .vhdx, .raw or .img]

@@ -5,7 +5,10 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use chain_resolve::{ChangeError, ResolveError, ScanError, SelectError, StoreError, WhyNot};
+use chain_resolve::{
+    ChangeError, CheckpointChoice, FolderError, ResolveError, ScanError, SelectError, StoreError, VmChoice,
+    WhyNot,
+};
 use export_sinks::{ExportError, SinkError, SpaceError};
 use vhdx_format::{ImageError, ReadError};
 
@@ -88,9 +91,21 @@ impl Failure {
         let listed = |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect();
         match self {
             Self::Select(
+                SelectError::NoSuchVm { candidates, .. } | SelectError::SeveralVms { candidates },
+            ) => candidates.iter().map(ToString::to_string).collect(),
+            Self::Select(
+                SelectError::WhichCheckpoint { candidates, .. }
+                | SelectError::NoSuchCheckpoint { candidates, .. }
+                | SelectError::AmbiguousCheckpoint { candidates, .. },
+            ) => candidates.iter().map(ToString::to_string).collect(),
+            Self::Select(
+                SelectError::NoSuchDisk { candidates, .. } | SelectError::SeveralDisks { candidates },
+            ) => candidates.iter().map(ToString::to_string).collect(),
+            Self::Select(
                 SelectError::NoSuchName { candidates, .. }
                 | SelectError::AmbiguousName { candidates, .. }
-                | SelectError::SeveralLeaves { candidates },
+                | SelectError::SeveralLeaves { candidates }
+                | SelectError::AmbiguousDiskFile { candidates, .. },
             )
             | Self::Resolve(ResolveError::AmbiguousParent { candidates, .. }) => listed(candidates),
             Self::Resolve(ResolveError::ParentNotFound { tried, searched, images_seen, .. }) => {
@@ -118,6 +133,22 @@ impl Failure {
             Self::Usage(UsageError::StreamWithoutFormat) => "for example `--out - --format raw`",
             Self::Usage(UsageError::Terminal) => "redirect it into a file or a pipe",
             Self::Usage(_) => "see `vhdx-export --help`",
+            Self::Select(SelectError::SeveralVms { candidates }) => return several_vms_hint(candidates),
+            Self::Select(SelectError::WhichCheckpoint { candidates, .. }) => {
+                return which_checkpoint_hint(candidates);
+            }
+            Self::Select(SelectError::AmbiguousCheckpoint { candidates, .. }) => {
+                return ambiguous_checkpoint_hint(candidates);
+            }
+            Self::Select(SelectError::SeveralDisks { .. }) => {
+                "say which disk you want, for example `--disk scsi0:0`, or export all of them with `--out FOLDER/`"
+            }
+            Self::Select(SelectError::NoCurrent { .. }) => {
+                "name a checkpoint or a disk file with --checkpoint"
+            }
+            Self::Select(SelectError::DiskNotHere { .. }) => {
+                "add the file to the folder; `vhdx-export check` lists all that is missing"
+            }
             Self::Select(SelectError::SeveralLeaves { candidates }) => {
                 return several_leaves_hint(candidates);
             }
@@ -142,6 +173,31 @@ impl Failure {
         };
         Some(text.to_owned())
     }
+}
+
+fn several_vms_hint(candidates: &[VmChoice]) -> Option<String> {
+    let first = candidates.first()?;
+    let alike = candidates.iter().filter(|other| other.name == first.name && other.id == first.id).count();
+    Some(if alike > 1 {
+        "they are copies of one VM: name the folder of the one you want as SOURCE".to_owned()
+    } else {
+        format!("say which VM you want, for example `--vm '{}'`", first.name)
+    })
+}
+
+/// The newest checkpoint and the running state are what people mostly want.
+fn which_checkpoint_hint(candidates: &[CheckpointChoice]) -> Option<String> {
+    let newest = candidates.iter().rfind(|choice| choice.number.is_some())?;
+    let mut hint = format!("say which state you want, for example `--checkpoint '{}'`", newest.name);
+    if candidates.iter().any(|choice| choice.number.is_none()) {
+        hint += " or `--checkpoint @current`";
+    }
+    Some(hint)
+}
+
+fn ambiguous_checkpoint_hint(candidates: &[CheckpointChoice]) -> Option<String> {
+    let id = candidates.first()?.id?;
+    Some(format!("say which one by its GUID, for example `--checkpoint {id}`"))
 }
 
 fn several_leaves_hint(candidates: &[PathBuf]) -> Option<String> {
@@ -174,8 +230,8 @@ fn sink_hint(error: &SinkError) -> Option<String> {
 
 fn select_code(error: &SelectError) -> u8 {
     match error {
-        SelectError::Source { source, .. } => io_code(source),
-        SelectError::Scan(error) => scan_code(error),
+        SelectError::Folder(FolderError::Look { source, .. }) => io_code(source),
+        SelectError::Folder(FolderError::Scan(error)) => scan_code(error),
         _ => code::NOT_FOUND,
     }
 }

@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod failure;
+mod file_names;
 mod interrupt;
 mod plan;
 mod progress;

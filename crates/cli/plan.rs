@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use chain_resolve::{Chain, SelectError, Selection, select};
+use chain_resolve::{Chain, Request, SelectError, SelectedDisk, Selection, select};
 use export_sinks::Overwrite;
 use vhdx_format::geometry::default_block_size;
 use vhdx_format::writer::{Allocation, Identities};
 use vhdx_format::{BlockSize, LogState, VirtualDisk};
 
 use crate::args::{DiskId, ExportArgs, Format, ProgressStyle, SourceArgs};
-use crate::units;
+use crate::{file_names, units};
 
 /// Arguments that contradict each other or make no sense.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -31,10 +31,21 @@ pub(crate) enum UsageError {
     NoTarget,
 }
 
-/// Where the artifact goes.
+/// Where the artifacts go.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Destination {
-    File { path: PathBuf, overwrite: Overwrite, checks_space: bool },
+    /// One file, for one disk.
+    File(PathBuf),
+    /// A file for each disk, named after VM, checkpoint and disk.
+    Folder(PathBuf),
+    /// Standard output, for one disk.
+    Stdout,
+}
+
+/// Where one artifact goes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Output {
+    File(PathBuf),
     Stdout,
 }
 
@@ -50,27 +61,85 @@ pub(crate) enum Artifact {
 pub(crate) struct ExportPlan {
     pub(crate) source: SourceArgs,
     pub(crate) destination: Destination,
+    pub(crate) overwrite: Overwrite,
+    pub(crate) space_check: SpaceCheck,
     pub(crate) artifact: Artifact,
-    pub(crate) json: bool,
+    pub(crate) results: Results,
+    pub(crate) notes: Notes,
     pub(crate) progress: ProgressStyle,
-    pub(crate) quiet: bool,
+}
+
+/// Whether the target's file system must have room before anything is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum SpaceCheck {
+    Required,
+    Waived,
+}
+
+/// How results are told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Results {
+    Text,
+    Json,
+    Nothing,
+}
+
+/// Whether what should be known of the sources is said on standard error.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Notes {
+    Shown,
+    Hidden,
 }
 
 impl ExportPlan {
     pub(crate) fn new(args: ExportArgs) -> Result<Self, UsageError> {
         let out = args.out.as_deref().ok_or(UsageError::NoTarget)?;
         let artifact = artifact(&args, out)?;
-        let overwrite = if args.force { Overwrite::Replace } else { Overwrite::Refuse };
-        let destination = if is_stdout(out) {
-            Destination::Stdout
-        } else {
-            Destination::File { path: out.to_path_buf(), overwrite, checks_space: !args.no_space_check }
-        };
+        let destination = destination(out);
         if destination == Destination::Stdout && std::io::stdout().is_terminal() {
             return Err(UsageError::Terminal);
         }
-        let progress = if args.quiet { ProgressStyle::None } else { args.progress };
-        Ok(Self { source: args.source, destination, artifact, json: args.json, progress, quiet: args.quiet })
+        Ok(Self {
+            destination,
+            artifact,
+            overwrite: if args.force { Overwrite::Replace } else { Overwrite::Refuse },
+            space_check: if args.no_space_check { SpaceCheck::Waived } else { SpaceCheck::Required },
+            results: match (args.json, args.quiet) {
+                (true, _) => Results::Json,
+                (false, true) => Results::Nothing,
+                (false, false) => Results::Text,
+            },
+            notes: if args.quiet { Notes::Hidden } else { Notes::Shown },
+            progress: if args.quiet { ProgressStyle::None } else { args.progress },
+            source: args.source,
+        })
+    }
+
+    /// Each disk of the selection with the place it goes to.
+    pub(crate) fn outputs<'a>(
+        &self,
+        selection: &'a Selection,
+    ) -> Result<Vec<(&'a SelectedDisk, Output)>, SelectError> {
+        match &self.destination {
+            Destination::File(path) => Ok(vec![(selection.only_disk()?, Output::File(path.clone()))]),
+            Destination::Stdout => Ok(vec![(selection.only_disk()?, Output::Stdout)]),
+            Destination::Folder(folder) => {
+                let suffix = if self.artifact == Artifact::Raw { "raw" } else { "vhdx" };
+                let names = file_names::of_selection(selection, suffix);
+                let files = names.into_iter().map(|name| Output::File(folder.join(name)));
+                Ok(selection.disks.iter().zip(files).collect())
+            }
+        }
+    }
+}
+
+fn destination(out: &Path) -> Destination {
+    if is_stdout(out) {
+        Destination::Stdout
+    } else if is_folder(out) {
+        Destination::Folder(out.to_path_buf())
+    } else {
+        Destination::File(out.to_path_buf())
     }
 }
 
@@ -78,10 +147,17 @@ fn is_stdout(out: &Path) -> bool {
     out == Path::new("-")
 }
 
+/// A folder that is there, or a name that can only be one.
+fn is_folder(out: &Path) -> bool {
+    let ends_in_separator = out.as_os_str().as_encoded_bytes().last().copied().map(char::from);
+    out.is_dir() || ends_in_separator.is_some_and(std::path::is_separator)
+}
+
 fn artifact(args: &ExportArgs, out: &Path) -> Result<Artifact, UsageError> {
     let format = match args.format {
         Some(format) => format,
         None if is_stdout(out) => return Err(UsageError::StreamWithoutFormat),
+        None if is_folder(out) => Format::Vhdx,
         None => format_of(out).ok_or_else(|| UsageError::UnknownSuffix(out.to_path_buf()))?,
     };
     if format == Format::Raw {
@@ -112,12 +188,22 @@ fn parse_block_size(text: &str) -> Result<BlockSize, UsageError> {
     bytes.and_then(BlockSize::from_bytes).ok_or_else(|| UsageError::BlockSize(text.to_owned()))
 }
 
-/// The folder or file to look at, and the state that is wanted there.
-pub(crate) fn selection(args: &SourceArgs) -> Result<Selection, SelectError> {
+/// SOURCE, or what stands for it.
+pub(crate) fn source_path(args: &SourceArgs) -> PathBuf {
     let from_environment = || std::env::var_os("VHDX_EXPORT_SOURCE").filter(|value| !value.is_empty());
     let source = args.source.clone().or_else(|| from_environment().map(PathBuf::from));
-    let source = source.unwrap_or_else(|| PathBuf::from("."));
-    select(&source, args.checkpoint.as_deref(), &args.parent_dir)
+    source.unwrap_or_else(|| PathBuf::from("."))
+}
+
+/// The disks that are meant.
+pub(crate) fn selection(args: &SourceArgs) -> Result<Selection, SelectError> {
+    select(&Request {
+        source: &source_path(args),
+        vm: args.vm.as_deref(),
+        checkpoint: args.checkpoint.as_deref(),
+        disk: args.disk.as_deref(),
+        parent_dirs: &args.parent_dir,
+    })
 }
 
 /// The block size to write with: the one asked for, or the default for a disk of that size.

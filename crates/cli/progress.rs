@@ -50,8 +50,8 @@ impl Drop for Bar {
     }
 }
 
-/// A line at each tenth of the disk, but not more often than every other second, so that what is over at once says
-/// nothing; and at least every half minute while something happens.
+/// A line at each tenth of the disk, but not more often than every other second; at least every half minute while
+/// something happens; and one at the end.
 struct Lines {
     total: u64,
     start: Instant,
@@ -73,7 +73,8 @@ impl Progress for Lines {
         let Ok(mut last) = self.last.lock() else { return };
         let tenth = (u128::from(done.total()) * 10 / u128::from(self.total.max(1))) as u64;
         let since = last.1.elapsed();
-        if since < LINE_AT_MOST_EVERY || tenth == last.0 && since < LINE_AT_LEAST_EVERY {
+        let is_due = since >= LINE_AT_MOST_EVERY && tenth > last.0 || since >= LINE_AT_LEAST_EVERY;
+        if !is_due && done.total() < self.total {
             return;
         }
         *last = (tenth, Instant::now());

@@ -211,6 +211,13 @@ impl MapEntry {
 /// What an export did.
 #[derive(Debug, Serialize)]
 pub(crate) struct ExportReport {
+    /// Where a configuration names them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) vm: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) checkpoint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) slot: Option<String>,
     pub(crate) artifact: ArtifactReport,
     pub(crate) disk: DiskReport,
     /// Leaf first.

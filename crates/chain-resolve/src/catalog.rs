@@ -13,6 +13,7 @@ use vhdx_format::{
     FileOffset, Geometry, ImageError, ImageKind, Linkage, LogState, Outline, ParentLocator, ReadAt,
 };
 
+use crate::folder::is_configuration;
 use crate::links::{ImageIndex, Links, ParentLink};
 use crate::policy::{SearchPolicy, same_name};
 use crate::store::{self, FileId, OpenFile, SourceFile, StoreError};
@@ -131,7 +132,7 @@ impl Catalog {
     }
 
     fn admit(&mut self, file: OpenFile) {
-        if is_configuration_name(&file.source.path) {
+        if is_configuration(&file.source.path) {
             self.configurations.extend(look_at_configuration(&file));
         } else {
             self.images.extend(look_at(file));
@@ -249,12 +250,6 @@ fn look_at(file: OpenFile) -> Option<CatalogImage> {
         }),
     };
     Some(CatalogImage { path, id, len, modified, facts })
-}
-
-/// The two forms of a configuration are told by their names; what is in them is judged by its content.
-fn is_configuration_name(path: &Path) -> bool {
-    let suffix = path.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default();
-    suffix.eq_ignore_ascii_case("vmcx") || suffix.eq_ignore_ascii_case("xml")
 }
 
 /// The configuration in a file, unless the file holds something else. XML of any kind lies about in such folders, so

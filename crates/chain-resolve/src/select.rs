@@ -1,31 +1,145 @@
-//! From what the user said to one leaf file: SOURCE and `--checkpoint`, as names of disk files.
+//! From what the user said to the files whose states are wanted: `--vm`, `--checkpoint`, `--disk`.
 //!
-//! Whenever more than one file fits, the candidates are the answer; none is ever picked.
+//! Whenever more than one thing fits, the candidates are the answer; none is ever picked.
 
 use std::path::{Path, PathBuf};
 
-use crate::catalog::{Catalog, CatalogImage, ScanError};
-use crate::policy::{SearchPolicy, same_name};
+use crate::choice::{CheckpointChoice, DiskChoice, VmChoice};
+use crate::folder::{self, Folder, FolderError};
+use crate::machine::{Checkpoint, DiskFile, State, StateDisk, Vm};
+use crate::names;
+use crate::policy::SearchPolicy;
 
-/// No single file fits what was said.
+/// What the user said.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// A folder, a VM configuration, or a disk file.
+    pub source: &'a Path,
+    /// Name or GUID of a VM.
+    pub vm: Option<&'a str>,
+    /// Name, GUID, `@current`, `@latest` or `#N` of a checkpoint; or the name of a disk file.
+    pub checkpoint: Option<&'a str>,
+    /// A slot (`scsi0:1`), or the stem of the disk's base image.
+    pub disk: Option<&'a str>,
+    /// More folders for parents.
+    pub parent_dirs: &'a [PathBuf],
+}
+
+/// The disks whose states are wanted, and where their parents may be looked for.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// The disks; never none.
+    pub disks: Vec<SelectedDisk>,
+    /// The VM, where a configuration names it.
+    pub vm: Option<String>,
+    /// The checkpoint's name or `@current`, where a configuration names it.
+    pub checkpoint: Option<String>,
+    /// The folders of SOURCE and `--parent-dir`.
+    pub policy: SearchPolicy,
+}
+
+/// One disk in one state.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SelectedDisk {
+    /// The file whose state is wanted: the leaf of the chain.
+    pub leaf: PathBuf,
+    /// What to call the disk: the stem of its base image.
+    pub name: String,
+    /// Where it is attached, if a configuration says so: `scsi0:1`.
+    pub slot: Option<String>,
+}
+
+/// Nothing, or not one single thing, fits what was said.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SelectError {
-    /// SOURCE is not there, or can not be looked at.
-    #[error("cannot look at `{}`", path.display())]
-    Source {
-        /// What the user named.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The folder can not be searched.
+    /// SOURCE can not be looked at.
     #[error(transparent)]
-    Scan(#[from] ScanError),
+    Folder(#[from] FolderError),
     /// The folder holds no image.
     #[error("no VHDX image below `{}`", .0.display())]
     NoImages(PathBuf),
+    /// No VM is called that.
+    #[error("no VM is called `{name}`")]
+    NoSuchVm {
+        /// What the user said.
+        name: String,
+        /// What there is.
+        candidates: Vec<VmChoice>,
+    },
+    /// Several VMs fit.
+    #[error("{} VMs to choose from", candidates.len())]
+    SeveralVms {
+        /// The VMs that fit.
+        candidates: Vec<VmChoice>,
+    },
+    /// The VM has checkpoints, and none was named.
+    #[error("VM `{vm}` has checkpoints: {} states to choose from", candidates.len())]
+    WhichCheckpoint {
+        /// The VM.
+        vm: String,
+        /// Its states.
+        candidates: Vec<CheckpointChoice>,
+    },
     /// Nothing has that name.
+    #[error("VM `{vm}` has no checkpoint `{name}`, and no disk file is called so")]
+    NoSuchCheckpoint {
+        /// The VM.
+        vm: String,
+        /// What the user said.
+        name: String,
+        /// What there is.
+        candidates: Vec<CheckpointChoice>,
+    },
+    /// Several checkpoints have that name, or begin with that part of a GUID.
+    #[error("`{name}` names {} checkpoints of VM `{vm}`", candidates.len())]
+    AmbiguousCheckpoint {
+        /// The VM.
+        vm: String,
+        /// What the user said.
+        name: String,
+        /// The checkpoints that fit.
+        candidates: Vec<CheckpointChoice>,
+    },
+    /// The VM's own configuration is missing.
+    #[error("the running state of VM `{vm}` is not known: its configuration is missing")]
+    NoCurrent {
+        /// The VM.
+        vm: String,
+    },
+    /// The state has no disk, or none that fits.
+    #[error("no disk `{name}` in that state")]
+    NoSuchDisk {
+        /// What the user said, or `*`.
+        name: String,
+        /// The disks of the state.
+        candidates: Vec<DiskChoice>,
+    },
+    /// Several disks fit.
+    #[error("{} disks to choose from", candidates.len())]
+    SeveralDisks {
+        /// The disks that fit.
+        candidates: Vec<DiskChoice>,
+    },
+    /// The configuration records a disk that is not here.
+    #[error("the file of disk {} is not here: the configuration records `{recorded}`", disk)]
+    DiskNotHere {
+        /// Where it is attached.
+        disk: String,
+        /// The path on the host where the VM ran.
+        recorded: String,
+    },
+    /// Several files fit the path that the configuration records.
+    #[error("disk {disk}: {} files fit the recorded path `{recorded}`", candidates.len())]
+    AmbiguousDiskFile {
+        /// Where it is attached.
+        disk: String,
+        /// The path on the host where the VM ran.
+        recorded: String,
+        /// The files that fit.
+        candidates: Vec<PathBuf>,
+    },
+    /// No disk file has that name.
     #[error("no disk file is called `{name}`")]
     NoSuchName {
         /// What the user said.
@@ -33,7 +147,7 @@ pub enum SelectError {
         /// What there is.
         candidates: Vec<PathBuf>,
     },
-    /// Several files have that name.
+    /// Several disk files have that name.
     #[error("`{name}` names {} disk files", candidates.len())]
     AmbiguousName {
         /// What the user said.
@@ -49,90 +163,151 @@ pub enum SelectError {
     },
 }
 
-/// The file whose state is wanted, and where its parents may be looked for.
-#[derive(Clone, Debug)]
-pub struct Selection {
-    /// The leaf of the chain.
-    pub leaf: PathBuf,
-    /// The folders of SOURCE and `--parent-dir`.
-    pub policy: SearchPolicy,
-}
-
-/// Finds the leaf.
+/// Finds the disks.
 ///
-/// A disk file as SOURCE is the leaf itself, unless `checkpoint` names another file in its folder. A folder must hold
-/// exactly one leaf, or `checkpoint` must say which file is meant.
-pub fn select(
-    source: &Path,
-    checkpoint: Option<&str>,
-    parent_dirs: &[PathBuf],
-) -> Result<Selection, SelectError> {
-    let failed = |path: &Path| {
-        let path = path.to_path_buf();
-        move |source| SelectError::Source { path, source }
-    };
-    let is_folder = std::fs::metadata(source).map_err(failed(source))?.is_dir();
-    let folder = if is_folder {
-        source.to_path_buf()
-    } else {
-        // The file's real folder: a link to an image leads to where its parents are.
-        let real = std::fs::canonicalize(source).map_err(failed(source))?;
-        real.parent().unwrap_or(Path::new("/")).to_path_buf()
-    };
-    let below_source = SearchPolicy::new([folder.clone()]).map_err(failed(&folder))?;
-    for dir in parent_dirs {
-        std::fs::read_dir(dir).map_err(failed(dir))?;
+/// A disk file as SOURCE is the leaf itself, unless `checkpoint` names another file in its folder. Where there are VM
+/// configurations, they say what a checkpoint is; where there are none, states are named by their files.
+pub fn select(request: &Request<'_>) -> Result<Selection, SelectError> {
+    let Request { source, checkpoint, parent_dirs, .. } = *request;
+    let is_file = std::fs::metadata(source).is_ok_and(|metadata| !metadata.is_dir());
+    if is_file && checkpoint.is_none() && !folder::is_configuration(source) {
+        let policy = folder::policy_for(source, parent_dirs)?;
+        let name = source.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let disk = SelectedDisk { leaf: source.to_path_buf(), name, slot: None };
+        return Ok(Selection { disks: vec![disk], vm: None, checkpoint: None, policy });
     }
-    let everywhere = std::iter::once(folder.clone()).chain(parent_dirs.iter().cloned());
-    let policy = SearchPolicy::new(everywhere).map_err(failed(&folder))?;
-    let leaf = match checkpoint {
-        None if !is_folder => source.to_path_buf(),
-        None => only_leaf(&Catalog::scan(&below_source)?, source)?,
-        Some(name) => named(&Catalog::scan(&below_source)?, name)?,
+    let folder = Folder::scan(source, parent_dirs)?;
+    let Some(vm) = which_vm(&folder, request)? else {
+        return Ok(file_state(&folder, names::disk_file(&folder, checkpoint, request.disk)?));
     };
-    Ok(Selection { leaf, policy })
-}
-
-fn only_leaf(catalog: &Catalog, folder: &Path) -> Result<PathBuf, SelectError> {
-    let unreadable = catalog.images().iter().filter(|image| image.facts.is_err());
-    let mut candidates = paths(catalog.leaves().map(|(_, image)| image).chain(unreadable));
-    match (candidates.pop(), candidates.is_empty()) {
-        (Some(only), true) => Ok(only),
-        (Some(last), false) => {
-            candidates.push(last);
-            Err(SelectError::SeveralLeaves { candidates })
+    match which_state(&folder, vm, request)? {
+        Some((label, state)) => {
+            let disks = disks_of(&folder, state, request.disk)?;
+            let (vm, checkpoint) = (Some(vm.name.clone()), Some(label));
+            Ok(Selection { disks, vm, checkpoint, policy: folder.policy().clone() })
         }
-        (None, _) if catalog.images().is_empty() => Err(SelectError::NoImages(folder.to_path_buf())),
-        // Only a cycle has images and no leaf; any of them shows it.
-        (None, _) => Ok(catalog.images().iter().map(|image| image.path.clone()).next().unwrap_or_default()),
+        None => Ok(file_state(&folder, names::disk_file(&folder, checkpoint, request.disk)?)),
     }
 }
 
-/// An exact file name or stem comes first, then one that differs in letter case.
-fn named(catalog: &Catalog, name: &str) -> Result<PathBuf, SelectError> {
-    let fits = |exact: bool| {
-        let same = move |a: &str| if exact { a == name } else { same_name(a, name) };
-        paths(catalog.images().iter().filter(|image| names_of(&image.path).into_iter().flatten().any(same)))
-    };
-    let exact = fits(true);
-    let mut candidates = if exact.is_empty() { fits(false) } else { exact };
-    match (candidates.pop(), candidates.is_empty()) {
-        (Some(only), true) => Ok(only),
-        (Some(last), false) => {
-            candidates.push(last);
-            Err(SelectError::AmbiguousName { name: name.to_owned(), candidates })
-        }
-        (None, _) => {
-            let candidates = paths(catalog.images().iter());
-            Err(SelectError::NoSuchName { name: name.to_owned(), candidates })
-        }
+/// A state that is named by its disk file.
+fn file_state(folder: &Folder, leaf: PathBuf) -> Selection {
+    let index = folder.images().find(|(_, image)| image.path == leaf).map(|(index, _)| index);
+    let stem = index.and_then(|index| folder.base_stem(index)).unwrap_or("disk").to_owned();
+    let disk = SelectedDisk { leaf, name: stem, slot: None };
+    Selection { disks: vec![disk], vm: None, checkpoint: None, policy: folder.policy().clone() }
+}
+
+/// The VM that is meant; `None` where there is no configuration, or where the checkpoint is the name of a disk file and
+/// VMs are not asked for.
+fn which_vm<'a>(folder: &'a Folder, request: &Request<'_>) -> Result<Option<&'a Vm>, SelectError> {
+    let all = folder.machines();
+    let choices = |vms: &[&Vm]| vms.iter().map(|vm| VmChoice::of(vm)).collect();
+    if let Some(name) = request.vm {
+        let fitting = names::vms(all, name);
+        return match fitting.as_slice() {
+            [only] => Ok(Some(only)),
+            [] => {
+                let candidates = choices(&all.iter().collect::<Vec<_>>());
+                Err(SelectError::NoSuchVm { name: name.to_owned(), candidates })
+            }
+            several => Err(SelectError::SeveralVms { candidates: choices(several) }),
+        };
+    }
+    let own = std::fs::canonicalize(request.source).unwrap_or_default();
+    let of_file = all.iter().find(|vm| names::configurations(vm).any(|path| path == own));
+    match (of_file, all) {
+        (Some(vm), _) => Ok(Some(vm)),
+        (None, []) => Ok(None),
+        (None, [only]) => Ok(Some(only)),
+        (None, _) => match request.checkpoint {
+            Some(name) if names::disk_file(folder, Some(name), request.disk).is_ok() => Ok(None),
+            _ => Err(SelectError::SeveralVms { candidates: choices(&all.iter().collect::<Vec<_>>()) }),
+        },
     }
 }
 
-fn names_of(path: &Path) -> [Option<&str>; 2] {
-    [path.file_name(), path.file_stem()].map(|name| name.and_then(|name| name.to_str()))
+/// The state that is meant, with its label; `None` where the checkpoint is the name of a disk file.
+fn which_state<'a>(
+    folder: &Folder,
+    vm: &'a Vm,
+    request: &Request<'_>,
+) -> Result<Option<(String, &'a State)>, SelectError> {
+    let current = || {
+        let state = vm.current.as_ref().map(|state| Some((names::CURRENT.to_owned(), state)));
+        state.ok_or_else(|| SelectError::NoCurrent { vm: vm.name.clone() })
+    };
+    let named = |checkpoint: &'a Checkpoint| Ok(Some((checkpoint.name.clone(), &checkpoint.state)));
+    let Some(name) = request.checkpoint else {
+        let own = std::fs::canonicalize(request.source).unwrap_or_default();
+        return match vm.checkpoints.iter().find(|checkpoint| checkpoint.configuration == own) {
+            Some(checkpoint) => named(checkpoint),
+            None if vm.checkpoints.is_empty() => current(),
+            None => {
+                let candidates = CheckpointChoice::all(vm);
+                Err(SelectError::WhichCheckpoint { vm: vm.name.clone(), candidates })
+            }
+        };
+    };
+    if name.eq_ignore_ascii_case(names::CURRENT) {
+        return current();
+    }
+    let fitting = names::checkpoints(vm, name);
+    match fitting.as_slice() {
+        [(_, only)] => named(only),
+        [] if names::disk_file(folder, Some(name), request.disk).is_ok() => Ok(None),
+        [] => Err(SelectError::NoSuchCheckpoint {
+            vm: vm.name.clone(),
+            name: name.to_owned(),
+            candidates: CheckpointChoice::all(vm),
+        }),
+        several => Err(SelectError::AmbiguousCheckpoint {
+            vm: vm.name.clone(),
+            name: name.to_owned(),
+            candidates: several.iter().map(|(number, found)| CheckpointChoice::of(*number, found)).collect(),
+        }),
+    }
 }
 
-fn paths<'a>(images: impl Iterator<Item = &'a CatalogImage>) -> Vec<PathBuf> {
-    images.map(|image| image.path.clone()).collect()
+/// The disks of a state that fit, each with its file.
+fn disks_of(folder: &Folder, state: &State, wanted: Option<&str>) -> Result<Vec<SelectedDisk>, SelectError> {
+    let choice = |disk: &StateDisk| DiskChoice::of(folder, disk);
+    let fits = |disk: &&StateDisk| wanted.is_none_or(|wanted| choice(disk).is_called(wanted));
+    let fitting: Vec<&StateDisk> = state.disks.iter().filter(fits).collect();
+    if fitting.is_empty() {
+        let candidates = state.disks.iter().map(choice).collect();
+        return Err(SelectError::NoSuchDisk { name: wanted.unwrap_or("*").to_owned(), candidates });
+    }
+    fitting.into_iter().map(|disk| selected(folder, disk)).collect()
+}
+
+fn selected(folder: &Folder, disk: &StateDisk) -> Result<SelectedDisk, SelectError> {
+    let path = |index| folder.catalog().image(index).map(|image| image.path.clone());
+    let choice = DiskChoice::of(folder, disk);
+    let recorded = disk.slot.path.clone();
+    match &disk.file {
+        DiskFile::Found(index) => Ok(SelectedDisk {
+            leaf: path(*index).unwrap_or_default(),
+            name: choice.stem.clone().unwrap_or_else(|| choice.slot.replace(':', "-")),
+            slot: Some(choice.slot),
+        }),
+        DiskFile::Missing => Err(SelectError::DiskNotHere { disk: choice.slot, recorded }),
+        DiskFile::Ambiguous(candidates) => Err(SelectError::AmbiguousDiskFile {
+            disk: choice.slot,
+            recorded,
+            candidates: candidates.iter().filter_map(|index| path(*index)).collect(),
+        }),
+    }
+}
+
+impl Selection {
+    /// The one disk, where only one can be meant.
+    pub fn only_disk(&self) -> Result<&SelectedDisk, SelectError> {
+        match self.disks.as_slice() {
+            [only] => Ok(only),
+            several => Err(SelectError::SeveralDisks {
+                candidates: several.iter().map(DiskChoice::of_selected).collect(),
+            }),
+        }
+    }
 }

@@ -1,10 +1,9 @@
-//! `vhdx-export [export]`: the disk into one image.
+//! `vhdx-export [export]`: each selected disk into one image.
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
 
-use chain_resolve::{Chain, ChangeError, resolve};
+use chain_resolve::{Chain, ChangeError, SelectedDisk, Selection, resolve};
 use export_sinks::{
     Cancel, Export, ExportError, FileIdentity, Options, Sink, Target, export, raw,
     vhdx::{self, ImageOptions},
@@ -15,66 +14,154 @@ use crate::args::ExportArgs;
 use crate::commands::{print_json, read_failure, substitutions};
 use crate::failure::Failure;
 use crate::interrupt::{self, Leftovers};
-use crate::plan::{self, Artifact, Destination, ExportPlan};
+use crate::plan::{self, Artifact, Destination, ExportPlan, Notes, Output, Results, SpaceCheck};
 use crate::progress;
 use crate::report::{ArtifactReport, DiskReport, ExportReport, LinkReport};
-use crate::units::show_size;
+use crate::units::{printable, show_size};
 
 pub(crate) fn run(args: ExportArgs) -> Result<(), Failure> {
     let plan = ExportPlan::new(args)?;
     let selection = plan::selection(&plan.source)?;
-    let chain = resolve(&selection.leaf, &selection.policy)?;
-    let warnings = warnings(&chain);
-    if !plan.quiet {
-        for warning in &warnings {
-            eprintln!("note: {warning}");
-        }
-    }
+    let outputs = plan.outputs(&selection)?;
     let cancel = Cancel::new();
     let leftovers = match plan.destination {
-        Destination::File { .. } => Leftovers::File,
+        Destination::File(_) | Destination::Folder(_) => Leftovers::File,
         Destination::Stdout => Leftovers::None,
     };
     interrupt::listen(&cancel, leftovers).map_err(Failure::Signals)?;
-    let written = write(&plan, &chain, &cancel)?;
-    report(&plan, &chain, &written, warnings)
-}
-
-/// Opens the sink that the plan asks for and copies the disk into it.
-fn write(plan: &ExportPlan, chain: &Chain, cancel: &Cancel) -> Result<Export, Failure> {
-    let failed = |error| export_failure(chain, error);
-    match (target(plan, chain)?, image_options(plan, chain)) {
-        (Some(target), None) => copy(plan, chain, raw::to_file(&target, chain).map_err(failed)?, cancel),
-        (Some(target), Some(options)) => {
-            copy(plan, chain, vhdx::to_file(&target, chain, &options).map_err(failed)?, cancel)
+    let mut reports = Vec::new();
+    for (disk, output) in outputs {
+        let chain = resolve(&disk.leaf, &selection.policy)?;
+        let job = Job { plan: &plan, chain: &chain, output };
+        let warnings = warnings(&chain);
+        if plan.notes == Notes::Shown {
+            for warning in &warnings {
+                eprintln!("note: {}", printable(warning));
+            }
         }
-        (None, None) => copy(plan, chain, raw::to_stream(stdout()?), cancel),
-        (None, Some(options)) => {
-            copy(plan, chain, vhdx::to_stream(stdout()?, chain, &options).map_err(failed)?, cancel)
+        let written = job.write(&cancel)?;
+        if plan.results == Results::Text {
+            job.print(&written).map_err(Failure::Output)?;
         }
+        reports.push(job.report(&selection, disk, &written, warnings));
+    }
+    match (plan.results, &plan.destination, reports.as_slice()) {
+        (Results::Json, Destination::Folder(_), reports) => print_json(&mut io::stdout().lock(), &reports),
+        (Results::Json, Destination::File(_), [report]) => print_json(&mut io::stdout().lock(), report),
+        (Results::Json, _, [report]) => print_json(&mut io::stderr().lock(), report),
+        _ => Ok(()),
     }
 }
 
-/// The file to write, which is none of the sources; `None` for standard output.
-fn target(plan: &ExportPlan, chain: &Chain) -> Result<Option<Target>, Failure> {
-    let Destination::File { path, overwrite, checks_space } = &plan.destination else { return Ok(None) };
-    let mut sources = Vec::new();
-    for file in chain.files() {
-        let path = &file.source.path;
-        let identity = FileIdentity::of_open(path, file.handle());
-        sources.push(identity.map_err(|source| ChangeError::Io { path: path.clone(), source })?);
-    }
-    let target = Target::new(path, *overwrite).forbid(sources);
-    Ok(Some(if *checks_space { target } else { target.without_space_check() }))
+/// One disk on its way into one artifact.
+struct Job<'a> {
+    plan: &'a ExportPlan,
+    chain: &'a Chain,
+    output: Output,
 }
 
-fn copy(plan: &ExportPlan, chain: &Chain, sink: impl Sink, cancel: &Cancel) -> Result<Export, Failure> {
-    let drawn = progress::drawn(plan.progress, chain.geometry().size());
-    let copied = export(chain, sink, &Options::default(), drawn.as_ref(), cancel);
-    let copied = copied.map_err(|error| export_failure(chain, error))?;
-    drop(drawn);
-    chain.check_unchanged()?;
-    copied.publish(cancel).map_err(|error| export_failure(chain, error))
+impl Job<'_> {
+    /// Opens the sink that the plan asks for and copies the disk into it.
+    fn write(&self, cancel: &Cancel) -> Result<Export, Failure> {
+        let chain = self.chain;
+        let failed = |error| export_failure(chain, error);
+        match (self.target()?, self.image_options()) {
+            (Some(target), None) => self.copy(raw::to_file(&target, chain).map_err(failed)?, cancel),
+            (Some(target), Some(options)) => {
+                self.copy(vhdx::to_file(&target, chain, &options).map_err(failed)?, cancel)
+            }
+            (None, None) => self.copy(raw::to_stream(stdout()?), cancel),
+            (None, Some(options)) => {
+                self.copy(vhdx::to_stream(stdout()?, chain, &options).map_err(failed)?, cancel)
+            }
+        }
+    }
+
+    /// The file to write, which is none of the sources; `None` for standard output.
+    fn target(&self) -> Result<Option<Target>, Failure> {
+        let Output::File(path) = &self.output else { return Ok(None) };
+        let mut sources = Vec::new();
+        for file in self.chain.files() {
+            let path = &file.source.path;
+            let identity = FileIdentity::of_open(path, file.handle());
+            sources.push(identity.map_err(|source| ChangeError::Io { path: path.clone(), source })?);
+        }
+        let target = Target::new(path, self.plan.overwrite).forbid(sources);
+        Ok(Some(match self.plan.space_check {
+            SpaceCheck::Required => target,
+            SpaceCheck::Waived => target.without_space_check(),
+        }))
+    }
+
+    fn copy(&self, sink: impl Sink, cancel: &Cancel) -> Result<Export, Failure> {
+        let failed = |error| export_failure(self.chain, error);
+        let drawn = progress::drawn(self.plan.progress, self.chain.geometry().size());
+        let copied = export(self.chain, sink, &Options::default(), drawn.as_ref(), cancel).map_err(failed)?;
+        drop(drawn);
+        self.chain.check_unchanged()?;
+        copied.publish(cancel).map_err(failed)
+    }
+
+    fn image_options(&self) -> Option<ImageOptions> {
+        let Artifact::Vhdx { block_size, allocation, disk_id } = self.plan.artifact else { return None };
+        let block_size = plan::block_size(block_size, self.chain);
+        Some(ImageOptions {
+            block_size,
+            allocation,
+            identities: plan::identities(self.chain, block_size, allocation, disk_id),
+            creator: concat!("vhdx-export ", env!("CARGO_PKG_VERSION")).to_owned(),
+        })
+    }
+
+    fn report(
+        &self,
+        selection: &Selection,
+        disk: &SelectedDisk,
+        written: &Export,
+        warnings: Vec<String>,
+    ) -> ExportReport {
+        let options = self.image_options();
+        ExportReport {
+            vm: selection.vm.clone(),
+            checkpoint: selection.checkpoint.clone(),
+            slot: disk.slot.clone(),
+            artifact: ArtifactReport {
+                path: self.name(),
+                format: if options.is_some() { "vhdx" } else { "raw" },
+                size: written.artifact.len,
+                block_size: options.as_ref().map(|options| options.block_size.bytes()),
+                virtual_disk_id: options.map(|options| options.identities.virtual_disk.to_string()),
+            },
+            disk: DiskReport::of(self.chain, written.content),
+            chain: self.chain.links().map(LinkReport::of).collect(),
+            warnings,
+        }
+    }
+
+    /// The result goes to standard output, unless the artifact is there already.
+    fn print(&self, written: &Export) -> io::Result<()> {
+        let mut out: Box<dyn Write> = match self.output {
+            Output::File(_) => Box::new(io::stdout().lock()),
+            Output::Stdout => Box::new(io::stderr().lock()),
+        };
+        let format = if self.plan.artifact == Artifact::Raw { "raw image" } else { "VHDX" };
+        let disk = show_size(self.chain.geometry().size());
+        let len = show_size(written.artifact.len);
+        writeln!(out, "wrote     {} ({format} of {disk}, {len})", printable(&self.name()))?;
+        let labels = std::iter::once("state of").chain(std::iter::repeat("built on"));
+        for (label, file) in labels.zip(self.chain.files()) {
+            writeln!(out, "{label:<9} {}", printable(&file.source.path.display().to_string()))?;
+        }
+        let content = written.content;
+        writeln!(out, "content   {} data, {} zeros", show_size(content.data), show_size(content.zeros))
+    }
+
+    fn name(&self) -> String {
+        match &self.output {
+            Output::File(path) => path.display().to_string(),
+            Output::Stdout => "-".to_owned(),
+        }
+    }
 }
 
 fn export_failure(chain: &Chain, error: ExportError) -> Failure {
@@ -82,17 +169,6 @@ fn export_failure(chain: &Chain, error: ExportError) -> Failure {
         ExportError::Read(error) => read_failure(chain, error),
         other => Failure::Export(other),
     }
-}
-
-fn image_options(plan: &ExportPlan, chain: &Chain) -> Option<ImageOptions> {
-    let Artifact::Vhdx { block_size, allocation, disk_id } = plan.artifact else { return None };
-    let block_size = plan::block_size(block_size, chain);
-    Some(ImageOptions {
-        block_size,
-        allocation,
-        identities: plan::identities(chain, block_size, allocation, disk_id),
-        creator: concat!("vhdx-export ", env!("CARGO_PKG_VERSION")).to_owned(),
-    })
 }
 
 /// Standard output without the standard library's line buffer, which would look for line ends in the disk's bytes.
@@ -122,54 +198,4 @@ fn warnings(chain: &Chain) -> Vec<String> {
         }
     }
     warnings
-}
-
-/// The result goes to standard output, unless the artifact is there already.
-fn report(plan: &ExportPlan, chain: &Chain, written: &Export, warnings: Vec<String>) -> Result<(), Failure> {
-    let mut out: Box<dyn Write> = match plan.destination {
-        Destination::File { .. } => Box::new(io::stdout().lock()),
-        Destination::Stdout => Box::new(io::stderr().lock()),
-    };
-    let options = image_options(plan, chain);
-    if plan.json {
-        let report = ExportReport {
-            artifact: ArtifactReport {
-                path: name_of(plan),
-                format: if options.is_some() { "vhdx" } else { "raw" },
-                size: written.artifact.len,
-                block_size: options.as_ref().map(|options| options.block_size.bytes()),
-                virtual_disk_id: options.map(|options| options.identities.virtual_disk.to_string()),
-            },
-            disk: DiskReport::of(chain, written.content),
-            chain: chain.links().map(LinkReport::of).collect(),
-            warnings,
-        };
-        return print_json(&mut out, &report);
-    }
-    if plan.quiet {
-        return Ok(());
-    }
-    print_text(&mut out, plan, chain, written).map_err(Failure::Output)
-}
-
-fn print_text(out: &mut dyn Write, plan: &ExportPlan, chain: &Chain, written: &Export) -> io::Result<()> {
-    let format = if matches!(plan.artifact, Artifact::Raw) { "raw image" } else { "VHDX" };
-    let disk = show_size(chain.geometry().size());
-    writeln!(out, "wrote     {} ({format} of {disk}, {})", name_of(plan), show_size(written.artifact.len))?;
-    for (label, file) in std::iter::once("state of").chain(std::iter::repeat("built on")).zip(chain.files()) {
-        writeln!(out, "{label:<9} {}", file.source.path.display())?;
-    }
-    writeln!(
-        out,
-        "content   {} data, {} zeros",
-        show_size(written.content.data),
-        show_size(written.content.zeros)
-    )
-}
-
-fn name_of(plan: &ExportPlan) -> String {
-    match &plan.destination {
-        Destination::File { path, .. } => path.display().to_string(),
-        Destination::Stdout => Path::new("-").display().to_string(),
-    }
 }

@@ -15,7 +15,7 @@ pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
     let selection = plan::selection(&args.source)?;
     let mut out = io::stdout().lock();
     if args.chain {
-        let chain = resolve(&selection.leaf, &selection.policy)?;
+        let chain = resolve(&selection.only_disk()?.leaf, &selection.policy)?;
         let infos = ImageInfo::of_chain(&chain);
         if args.json {
             return print_json(&mut out, &infos);
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
             })
             .map_err(Failure::Output);
     }
-    let (source, layer) = open_image(&selection.leaf)?;
+    let (source, layer) = open_image(&selection.only_disk()?.leaf)?;
     let info = ImageInfo::of_image(&source, &layer);
     if args.json { print_json(&mut out, &info) } else { print_text(&mut out, &info).map_err(Failure::Output) }
 }

@@ -1,0 +1,127 @@
+//! A folder of VMs, of one VM, or of disk files alone: what is in it, looked at once.
+
+use std::path::{Path, PathBuf};
+
+use crate::catalog::{Catalog, CatalogImage, ScanError};
+use crate::links::ImageIndex;
+use crate::machine::{Vm, machines};
+use crate::policy::{SearchPolicy, same_name};
+
+/// What a folder holds.
+#[derive(Debug)]
+pub struct Folder {
+    root: PathBuf,
+    policy: SearchPolicy,
+    catalog: Catalog,
+    machines: Vec<Vm>,
+}
+
+/// A folder can not be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// It is not there, or the system would not let us.
+    #[error("cannot look at `{}`", path.display())]
+    Look {
+        /// The folder, or the file that stands for one.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The search was given up.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+}
+
+impl Folder {
+    /// Looks at everything below `source` and the folders in `parent_dirs`. A file stands for the folder it lies in; a
+    /// configuration for its VM's folder. Images in `parent_dirs` are parents only.
+    pub fn scan(source: &Path, parent_dirs: &[PathBuf]) -> Result<Self, FolderError> {
+        let root = root_of(source)?;
+        let policy = policy(&root, parent_dirs)?;
+        let catalog = Catalog::scan(&policy)?;
+        let machines = machines(&catalog);
+        Ok(Self { root, policy, catalog, machines })
+    }
+
+    /// Its real name.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where parents may lie.
+    #[must_use]
+    pub fn policy(&self) -> &SearchPolicy {
+        &self.policy
+    }
+
+    /// The images and configurations.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// The VMs, sorted by name.
+    #[must_use]
+    pub fn machines(&self) -> &[Vm] {
+        &self.machines
+    }
+
+    /// The images below the folder itself: those that a state can be.
+    pub fn images(&self) -> impl Iterator<Item = (ImageIndex, &CatalogImage)> {
+        self.catalog.indexed().filter(|(_, image)| image.path.starts_with(&self.root))
+    }
+
+    /// The images below the folder that no VM's states lead to, directly or as parents.
+    #[must_use]
+    pub fn loose_images(&self) -> Vec<ImageIndex> {
+        let states = self.machines.iter().flat_map(Vm::states).flat_map(|state| &state.disks);
+        let claimed: std::collections::HashSet<ImageIndex> = states
+            .filter_map(|disk| disk.file.image())
+            .flat_map(|image| self.catalog.ancestors(image).into_iter().chain([image]))
+            .collect();
+        self.images().map(|(index, _)| index).filter(|index| !claimed.contains(index)).collect()
+    }
+
+    /// The stem of the image at the bottom of a chain: what Hyper-V names all its files after.
+    #[must_use]
+    pub fn base_stem(&self, image: ImageIndex) -> Option<&str> {
+        let base = self.catalog.ancestors(image).last().copied().unwrap_or(image);
+        self.catalog.image(base)?.path.file_stem()?.to_str()
+    }
+}
+
+/// The folder that `source` is or stands for, by its real name.
+fn root_of(source: &Path) -> Result<PathBuf, FolderError> {
+    let failed = |error| FolderError::Look { path: source.to_path_buf(), source: error };
+    let is_folder = std::fs::metadata(source).map_err(failed)?.is_dir();
+    // The file's real folder: a link to an image leads to where its parents are.
+    let real = std::fs::canonicalize(source).map_err(failed)?;
+    if is_folder {
+        return Ok(real);
+    }
+    let folder = real.parent().unwrap_or(Path::new("/"));
+    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let in_vm = ["Virtual Machines", "Snapshots"].iter().any(|standard| same_name(name, standard));
+    let root = if in_vm && is_configuration(source) { folder.parent().unwrap_or(folder) } else { folder };
+    Ok(root.to_path_buf())
+}
+
+/// Where the parents of images below `source` may be looked for.
+pub(crate) fn policy_for(source: &Path, parent_dirs: &[PathBuf]) -> Result<SearchPolicy, FolderError> {
+    policy(&root_of(source)?, parent_dirs)
+}
+
+fn policy(root: &Path, parent_dirs: &[PathBuf]) -> Result<SearchPolicy, FolderError> {
+    for dir in parent_dirs {
+        std::fs::read_dir(dir).map_err(|source| FolderError::Look { path: dir.clone(), source })?;
+    }
+    let everywhere = std::iter::once(root.to_path_buf()).chain(parent_dirs.iter().cloned());
+    SearchPolicy::new(everywhere).map_err(|source| FolderError::Look { path: root.to_path_buf(), source })
+}
+
+/// Whether a file is a VM configuration by its name.
+pub(crate) fn is_configuration(path: &Path) -> bool {
+    let suffix = path.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default();
+    suffix.eq_ignore_ascii_case("vmcx") || suffix.eq_ignore_ascii_case("xml")
+}
