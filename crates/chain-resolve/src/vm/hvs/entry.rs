@@ -95,7 +95,7 @@ fn take<'a>(
     }
     // Of a table that the end of the file cuts, a free entry may be cut without loss. Where the end of a table is not
     // known, what does not fit is that end.
-    let free = place.cut && header.is_some_and(|header| header.kind == entry_kind::FREE);
+    let free = place.cut && rest.first() == Some(&entry_kind::FREE);
     if !free && !place.found {
         let (most, found) = (bytes::offset(rest.len()), bytes::offset(size.unwrap_or(rest.len())));
         warnings.push(at, Problem::EntrySize { most, found });
