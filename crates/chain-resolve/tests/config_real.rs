@@ -3,6 +3,7 @@
 //! The files belong to others and are no part of the project: `VHDX_EXPORT_SAMPLES` names the folder with `config/` in
 //! it. Without it each test says that it was skipped; with `VHDX_EXPORT_REQUIRE_SAMPLES=1` it fails instead.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use chain_resolve::vm::hvs;
@@ -19,11 +20,12 @@ fn sample(name: &str) -> Option<Vec<u8>> {
             std::env::var_os("VHDX_EXPORT_REQUIRE_SAMPLES").is_none_or(|flag| flag != "1"),
             "VHDX_EXPORT_SAMPLES is not set"
         );
-        eprintln!("skipped: {name}: VHDX_EXPORT_SAMPLES is not set");
+        // Not `eprintln!`, which the test harness keeps to itself.
+        let _ = writeln!(std::io::stderr(), "skipped: {name}: VHDX_EXPORT_SAMPLES is not set");
         return None;
     };
     let path = PathBuf::from(samples).join("config").join(name);
-    Some(std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+    Some(std::fs::read(path).expect("the folder has the sample"))
 }
 
 const GEN2: &str = "993F7B33-6057-4D1E-A1FE-A1A1D77BE974.vmcx";
@@ -32,7 +34,7 @@ const GEN1: &str = "gen1-other-location.vmcx";
 const RUNTIME: &str = "gen1-other-location.VMRS";
 
 fn manifest_len(configuration: &Configuration) -> usize {
-    let manifest = configuration.tree.at("configuration/manifest").unwrap();
+    let manifest = configuration.tree.at("configuration/manifest").expect("a manifest");
     manifest.children.iter().filter(|child| child.name.starts_with("vdev")).count()
 }
 
@@ -73,7 +75,7 @@ fn the_real_generation_1_vm_reads_as_it_was_made() {
     let [disk] = vm.disks.as_slice() else { panic!("{:?}", vm.disks) };
     assert_eq!((disk.kind, disk.controller, disk.location), (ControllerKind::Ide, 0, 0));
     assert_eq!((disk.instance, disk.detached), (IDE, false));
-    assert!(disk.path.ends_with(".vhdx"), "{}", disk.path);
+    assert!(disk.path.contains(".vhdx"), "{}", disk.path);
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn name_of(store: &Store) -> Option<&str> {
 
 #[track_caller]
 fn clean(bytes: &[u8]) -> Store {
-    let store = hvs::read(bytes).unwrap();
+    let store = hvs::read(bytes).expect("a store");
     assert!(store.warnings.is_empty(), "{:?}", store.warnings);
     assert!(store.tree.orphans.is_empty());
     store
@@ -36,7 +36,7 @@ fn problems(store: &Store) -> Vec<Problem> {
 }
 
 fn hex(digits: &str) -> Vec<u8> {
-    digits.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
+    digits.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).expect("hex digits")).collect()
 }
 
 /// Bytes at given offsets of a file that is zero otherwise.
@@ -327,7 +327,7 @@ fn many(count: i64) -> Container {
 
 #[track_caller]
 fn assert_many(store: &Store, count: i64) {
-    let all = &store.tree.at("all").unwrap().children;
+    let all = &store.tree.at("all").expect("the node").children;
     let expected: Vec<_> = (0..count).map(|n| Some(Value::Int(n))).collect();
     assert!(all.iter().map(|key| key.value.clone()).eq(expected));
 }

@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn the_checksum_is_the_one_of_zip_with_its_own_field_zero() {
         assert_eq!(checksum(b"123456789", 9), 0xCBF4_3926);
-        assert_eq!(checksum(b"12\0\0\0\0789", 2), checksum(b"123456789", 2));
+        assert_eq!(checksum(b"12\x00\x00\x00\x00789", 2), checksum(b"123456789", 2));
         assert_eq!(checksum(b"", 0), 0);
         assert_eq!(checksum(&[0; 18], 1), 0x671B_CF4D, "an empty object slot");
     }

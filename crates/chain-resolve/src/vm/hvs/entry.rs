@@ -117,7 +117,13 @@ fn key<'a>(
     warnings: &mut Warnings,
 ) -> Option<Entry<'a>> {
     match header.kind {
-        entry_kind::FREE | entry_kind::UNKNOWN => return None,
+        entry_kind::FREE => {
+            // What was freed loses both; with them, the type is what is damaged.
+            if header.name_len != 0 && header.checksum.get() != 0 {
+                warnings.push(at, Problem::FreeWithName { name_len: header.name_len });
+            }
+            return None;
+        }
         entry_kind::INT..=entry_kind::NODE => {}
         other => {
             warnings.push(at, Problem::EntryType(other));

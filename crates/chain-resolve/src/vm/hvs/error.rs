@@ -176,8 +176,16 @@ pub enum Problem {
         /// The length found.
         found: u8,
     },
+    /// Free space that looks like a key: it may be one whose type was damaged.
+    #[error(
+        "free entry: expected neither name nor checksum, found a checksum and {name_len} bytes of a name"
+    )]
+    FreeWithName {
+        /// Bytes of the name.
+        name_len: u8,
+    },
     /// An entry of a type that is not known here was left out.
-    #[error("key entry: type expected from 1 to 9, found {0}; the key was left out")]
+    #[error("key entry: type expected 1 or from 3 to 9, found {0}; the key was left out")]
     EntryType(u8),
     /// Entries whose checksum does not fit were kept and marked; the position is the first one's.
     #[error(

@@ -104,11 +104,9 @@ pub(super) struct EntryHeader {
     pub(super) name_len: u8,
 }
 
-/// Types of entries.
+/// Types of entries. Type 2 is known to exist, not what it is, and was never seen.
 pub(super) mod entry_kind {
     pub(in super::super) const FREE: u8 = 1;
-    /// Known to exist; what it is is not known.
-    pub(in super::super) const UNKNOWN: u8 = 2;
     pub(in super::super) const INT: u8 = 3;
     pub(in super::super) const UINT: u8 = 4;
     pub(in super::super) const DOUBLE: u8 = 5;
