@@ -68,7 +68,7 @@ fn a_folder_without_images_has_no_disk() {
     bench.write("vm/notes.txt", b"nothing here");
     fs::create_dir(bench.path("vm/Virtual Hard Disks")).unwrap();
     for args in [&["vm", "--out", "out/m.raw"][..], &["info", "vm"], &["map", "vm"]] {
-        bench.run(args).fails(4).says(&["no VHDX image below `vm`", "hint: "]);
+        bench.run(args).fails(4).says(&["no VHDX image below `", "/vm`", "hint: "]);
     }
     bench.run(&["vm", "--checkpoint", "web01", "--out", "out/m.raw"]).fails(4).says(&["`web01`"]);
 }
@@ -201,11 +201,9 @@ fn a_partial_file_that_is_a_source_is_left_alone() {
 #[test]
 fn a_target_that_can_not_be_a_file_is_refused() {
     let bench = bench();
-    fs::create_dir(bench.path("out/folder.raw")).unwrap();
     for force in [&[][..], &["--force"]] {
         for (target, text) in [
-            ("out/folder.raw", "is a directory"),
-            ("out/new.raw/", "is a directory"),
+            ("out/new.raw/", "`out/new.raw/` is no directory"),
             ("out/absent/new.raw", "`out/absent` is no directory"),
             ("vm/2.vhdx/new.raw", "is no directory"),
             ("/dev/null", "neither a file nor a directory"),

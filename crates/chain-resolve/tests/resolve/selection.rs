@@ -2,12 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use chain_resolve::{SelectError, Selection, resolve, select};
+use chain_resolve::{FolderError, Request, SelectError, Selection, resolve, select};
 
 use crate::support::{Folder, base, child, parent};
 
+fn said(source: &Path, checkpoint: Option<&str>, parent_dirs: &[PathBuf]) -> Result<Selection, SelectError> {
+    select(&Request { source, vm: None, checkpoint, disk: None, parent_dirs })
+}
+
+/// The file of the only disk that was found.
+fn only(selection: &Selection) -> PathBuf {
+    selection.only_disk().expect("one disk").leaf.clone()
+}
+
 fn leaf(source: &Path, checkpoint: Option<&str>) -> Result<PathBuf, SelectError> {
-    select(source, checkpoint, &[]).map(|Selection { leaf, .. }| leaf)
+    said(source, checkpoint, &[]).map(|selection| only(&selection))
 }
 
 /// A base with two checkpoints in a line.
@@ -64,10 +73,10 @@ fn an_image_that_can_not_be_read_may_be_the_leaf_and_is_a_candidate() {
 fn a_file_means_itself_and_its_folder_is_where_parents_are() {
     let folder = Folder::new();
     let [base, first, _] = line(&folder);
-    let found = select(&first, None, &[]).expect("a file");
-    assert_eq!(found.leaf, first);
+    let found = said(&first, None, &[]).expect("a file");
+    assert_eq!(only(&found), first);
     assert_eq!(found.policy.roots(), [folder.root()]);
-    assert_eq!(parent(resolve(&found.leaf, &found.policy)).0, base);
+    assert_eq!(parent(resolve(&only(&found), &found.policy)).0, base);
     assert_eq!(leaf(&base, Some("web01_B")).expect("a neighbour"), folder.path("web01_B.avhdx"));
 }
 
@@ -113,7 +122,9 @@ fn a_folder_without_images_has_none() {
         matches!(leaf(&folder.root(), None), Err(SelectError::NoImages(found)) if found == folder.root())
     );
     let absent = folder.path("absent");
-    assert!(matches!(leaf(&absent, None), Err(SelectError::Source { path, .. }) if path == absent));
+    assert!(
+        matches!(leaf(&absent, None), Err(SelectError::Folder(FolderError::Look { path, .. })) if path == absent)
+    );
 }
 
 #[test]
@@ -123,12 +134,12 @@ fn a_parent_folder_must_be_there_and_holds_no_leaves() {
     folder.save("store/base.vhdx", &base);
     folder.save("store/unrelated.vhdx", &crate::support::base("unrelated"));
     let expected = folder.save("vm/leaf.avhdx", &child("leaf", &base, ".\\gone.vhdx"));
-    let found = select(&folder.path("vm"), None, &[folder.path("store")]).expect("one leaf");
-    assert_eq!(found.leaf, expected);
-    assert_eq!(parent(resolve(&found.leaf, &found.policy)).0, folder.path("store/base.vhdx"));
+    let found = said(&folder.path("vm"), None, &[folder.path("store")]).expect("one leaf");
+    assert_eq!(only(&found), expected);
+    assert_eq!(parent(resolve(&only(&found), &found.policy)).0, folder.path("store/base.vhdx"));
     let absent = folder.path("absent");
-    let error = select(&folder.path("vm"), None, std::slice::from_ref(&absent)).expect_err("not there");
-    assert!(matches!(error, SelectError::Source { path, .. } if path == absent));
+    let error = said(&folder.path("vm"), None, std::slice::from_ref(&absent)).expect_err("not there");
+    assert!(matches!(error, SelectError::Folder(FolderError::Look { path, .. }) if path == absent));
 }
 
 /// There is no leaf to find; resolving any of the images says why.
@@ -138,7 +149,7 @@ fn a_folder_that_is_all_cycle_is_reported_as_one() {
     let (a, b) = (base("a"), base("b"));
     folder.save("a.avhdx", &child("a", &b, ".\\b.avhdx"));
     folder.save("b.avhdx", &child("b", &a, ".\\a.avhdx"));
-    let found = select(&folder.root(), None, &[]).expect("an image to show");
-    let error = resolve(&found.leaf, &found.policy).expect_err("a cycle");
+    let found = said(&folder.root(), None, &[]).expect("an image to show");
+    let error = resolve(&only(&found), &found.policy).expect_err("a cycle");
     assert!(matches!(error, chain_resolve::ResolveError::Cycle { .. }), "{error:?}");
 }
