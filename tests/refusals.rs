@@ -203,7 +203,7 @@ fn a_target_that_can_not_be_a_file_is_refused() {
     let bench = bench();
     for force in [&[][..], &["--force"]] {
         for (target, text) in [
-            ("out/new.raw/", "`out/new.raw/` is no directory"),
+            ("out/new.raw/", "`out/new.raw` is no directory"),
             ("out/absent/new.raw", "`out/absent` is no directory"),
             ("vm/2.vhdx/new.raw", "is no directory"),
             ("/dev/null", "neither a file nor a directory"),
