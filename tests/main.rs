@@ -33,3 +33,4 @@ mod refusals;
 mod samples;
 #[cfg(test)]
 mod table;
+mod traps;

@@ -202,14 +202,14 @@ fn a_partial_file_that_is_a_source_is_left_alone() {
 fn a_target_that_can_not_be_a_file_is_refused() {
     let bench = bench();
     for force in [&[][..], &["--force"]] {
-        for (target, text) in [
-            ("out/new.raw/", "`out/new.raw` is no directory"),
-            ("out/absent/new.raw", "`out/absent` is no directory"),
-            ("vm/2.vhdx/new.raw", "is no directory"),
-            ("/dev/null", "neither a file nor a directory"),
+        for (target, code, text) in [
+            ("out/new.raw/", 4, "`out/new.raw` is no directory"),
+            ("out/absent/new.raw", 4, "`out/absent` is no directory"),
+            ("vm/2.vhdx/new.raw", 4, "is no directory"),
+            ("/dev/null", 7, "neither a file nor a directory"),
         ] {
             let args = ["vm/2.vhdx", "--format", "raw", "--out", target];
-            bench.run(&[&args[..], force].concat()).fails(7).says(&[text]);
+            bench.run(&[&args[..], force].concat()).fails(code).says(&[text]);
         }
     }
 }

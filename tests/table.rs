@@ -10,7 +10,7 @@ fn file(name: &str) -> String {
 }
 
 /// Codes that no constant names: success, and 128 with the number of SIGINT or SIGTERM.
-const UNNAMED: [u8; 3] = [0, 130, 143];
+const UNNAMED: [u8; 4] = [0, 129, 130, 143];
 
 /// The constants `code::NAME: u8 = N;` of failure.rs.
 fn in_source() -> Vec<u8> {

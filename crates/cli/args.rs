@@ -69,7 +69,7 @@ pub(crate) struct ExportArgs {
     #[arg(short, long, value_name = "PATH", required = true)]
     pub(crate) out: Option<PathBuf>,
     /// Format of the image [default: by the suffix: .vhdx, .raw or .img]
-    #[arg(short = 'O', long, value_enum)]
+    #[arg(short = 'O', long, value_enum, ignore_case = true)]
     pub(crate) format: Option<Format>,
     /// Size of a VHDX block, 1M to 256M [default: 2M, more for disks over 4 TiB]
     #[arg(long, value_name = "SIZE")]
@@ -183,7 +183,7 @@ Exit codes:
   2 wrong usage                8 no space, or a limit of the target
   4 not found or ambiguous     9 source in use or changed
   5 chain broken              75 temporary I/O error, trying again may help
-                         130/143 stopped by a signal";
+                     129/130/143 stopped by a signal";
 
 #[cfg(test)]
 mod tests {

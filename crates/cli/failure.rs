@@ -2,18 +2,18 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chain_resolve::{
-    ChangeError, CheckpointChoice, FolderError, ResolveError, ScanError, SelectError, StoreError, VmChoice,
-    WhyNot,
+    ChangeError, CheckpointChoice, FolderError, LeafChoice, ResolveError, ScanError, SelectError, StoreError,
+    Tried, VmChoice, WhyNot,
 };
-use export_sinks::{ExportError, SinkError, SpaceError};
-use vhdx_format::{ImageError, ReadError};
+use export_sinks::{ExportError, Place, SinkError, SpaceError, TargetError};
+use vhdx_format::{ImageError, Problem, ReadError};
 
 use crate::plan::UsageError;
-use crate::units::printable;
+use crate::units::{printable, say};
 
 /// Exit codes. They are stable; a test holds the README to them.
 pub(crate) mod code {
@@ -59,7 +59,7 @@ impl Failure {
         {
             return ExitCode::SUCCESS;
         }
-        eprint!("{}", self.message());
+        say(&self.message());
         ExitCode::from(self.code())
     }
 
@@ -88,23 +88,26 @@ impl Failure {
 
     /// The candidates, each with its reason.
     fn details(&self) -> Vec<String> {
+        fn shown<T: ToString>(candidates: &[T]) -> Vec<String> {
+            candidates.iter().map(ToString::to_string).collect()
+        }
         let listed = |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect();
         match self {
+            Self::Select(SelectError::SeveralLeaves { candidates, .. }) => shown(candidates),
             Self::Select(
                 SelectError::NoSuchVm { candidates, .. } | SelectError::SeveralVms { candidates },
-            ) => candidates.iter().map(ToString::to_string).collect(),
+            ) => shown(candidates),
             Self::Select(
                 SelectError::WhichCheckpoint { candidates, .. }
                 | SelectError::NoSuchCheckpoint { candidates, .. }
                 | SelectError::AmbiguousCheckpoint { candidates, .. },
-            ) => candidates.iter().map(ToString::to_string).collect(),
+            ) => shown(candidates),
             Self::Select(
                 SelectError::NoSuchDisk { candidates, .. } | SelectError::SeveralDisks { candidates },
-            ) => candidates.iter().map(ToString::to_string).collect(),
+            ) => shown(candidates),
             Self::Select(
                 SelectError::NoSuchName { candidates, .. }
                 | SelectError::AmbiguousName { candidates, .. }
-                | SelectError::SeveralLeaves { candidates }
                 | SelectError::AmbiguousDiskFile { candidates, .. },
             )
             | Self::Resolve(ResolveError::AmbiguousParent { candidates, .. }) => listed(candidates),
@@ -118,7 +121,7 @@ impl Failure {
                 });
                 let searched = searched.iter().map(|folder| format!("searched `{}`", folder.display()));
                 let plural = if *images_seen == 1 { "" } else { "s" };
-                let seen = format!("{images_seen} image{plural} looked at, none with that identity");
+                let seen = format!("{images_seen} image{plural} looked at");
                 tried.chain(searched).chain([seen]).collect()
             }
             _ => Vec::new(),
@@ -149,21 +152,33 @@ impl Failure {
             Self::Select(SelectError::DiskNotHere { .. }) => {
                 "add the file to the folder; `vhdx-export check` lists all that is missing"
             }
-            Self::Select(SelectError::SeveralLeaves { candidates }) => {
+            Self::Select(SelectError::SeveralLeaves { candidates, .. }) => {
                 return several_leaves_hint(candidates);
             }
             Self::Select(SelectError::NoSuchName { .. } | SelectError::AmbiguousName { .. }) => {
                 "name one of the files above as SOURCE, or narrow the folder"
             }
             Self::Select(SelectError::NoImages(_)) => "name the folder that holds the .vhdx and .avhdx files",
+            Self::Resolve(ResolveError::ParentNotFound { tried, .. }) if tried.iter().any(is_forbidden) => {
+                "make the files readable for this user, then try again"
+            }
             Self::Resolve(ResolveError::ParentNotFound { .. }) => {
                 "point --parent-dir at the folder that holds the original"
             }
             Self::Resolve(ResolveError::AmbiguousParent { .. }) => {
                 "keep one of them in the folders that are searched, beside its child"
             }
+            Self::Resolve(ResolveError::Image { path, source: ImageError::NotVhdx }) if is_vhd(path) => {
+                "images of the older format VHD are not supported in this version"
+            }
+            Self::Select(SelectError::Folder(FolderError::Scan(ScanError::TooMany(_)))) => {
+                "name the VM's own folder, or the disk file itself, as SOURCE"
+            }
             Self::Resolve(ResolveError::Image { source: ImageError::Truncated { .. }, .. }) => {
                 "the copy is not complete: fetch the file again"
+            }
+            Self::Resolve(ResolveError::Image { source: ImageError::Corrupt(found), .. }) if matches!(found.problem, Problem::BlockOffset { most, found, .. } if found > most) => {
+                "the file may be cut short: compare its length with the original's"
             }
             Self::Export(ExportError::Sink(error)) => return sink_hint(error),
             Self::Change(ChangeError::Changed(_)) => {
@@ -172,6 +187,19 @@ impl Failure {
             _ => return None,
         };
         Some(text.to_owned())
+    }
+}
+
+fn is_vhd(path: &Path) -> bool {
+    let suffix = path.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default();
+    suffix.eq_ignore_ascii_case("vhd") || suffix.eq_ignore_ascii_case("avhd")
+}
+
+fn is_forbidden(tried: &Tried) -> bool {
+    match &tried.why {
+        WhyNot::Unread(kind) => *kind == io::ErrorKind::PermissionDenied,
+        WhyNot::Open(StoreError::Open { source, .. }) => source.kind() == io::ErrorKind::PermissionDenied,
+        _ => false,
     }
 }
 
@@ -200,8 +228,9 @@ fn ambiguous_checkpoint_hint(candidates: &[CheckpointChoice]) -> Option<String> 
     Some(format!("say which one by its GUID, for example `--checkpoint {id}`"))
 }
 
-fn several_leaves_hint(candidates: &[PathBuf]) -> Option<String> {
-    let mut stems = candidates.iter().filter_map(|path| path.file_stem()?.to_str());
+fn several_leaves_hint(candidates: &[LeafChoice]) -> Option<String> {
+    let known = candidates.iter().filter(|choice| choice.problem.is_none());
+    let mut stems = known.filter_map(|choice| choice.path.file_stem()?.to_str());
     let first = stems.next()?;
     let mut hint = format!("say which state you want, for example `--checkpoint {first}`");
     if let Some(second) = stems.next() {
@@ -211,7 +240,6 @@ fn several_leaves_hint(candidates: &[PathBuf]) -> Option<String> {
 }
 
 fn sink_hint(error: &SinkError) -> Option<String> {
-    use export_sinks::TargetError;
     let text = match error {
         SinkError::Target(TargetError::Exists(_)) => "--force replaces it",
         SinkError::Target(TargetError::IsSource(_)) => "choose another name: sources are never written",
@@ -219,6 +247,7 @@ fn sink_hint(error: &SinkError) -> Option<String> {
         SinkError::Space(SpaceError::Short { .. }) => {
             "choose a target with more room, or `--no-space-check` if its file system compresses"
         }
+        SinkError::Space(SpaceError::Full { place: Place::Stream, .. }) => return None,
         SinkError::Space(_) => "choose a target with more room, or pipe the image with `--out -`",
         SinkError::Changed { .. } => {
             "the VM seems to be running: read from a backup or a snapshot of its volume"
@@ -257,6 +286,7 @@ fn resolve_code(error: &ResolveError) -> u8 {
 fn image_code(error: &ImageError) -> u8 {
     match error {
         ImageError::Io { source, .. } => io_code(source),
+        ImageError::Changed { .. } => code::CHANGED,
         _ => code::CORRUPT,
     }
 }
@@ -272,6 +302,7 @@ fn read_code(error: &ReadError) -> u8 {
 fn export_code(error: &ExportError) -> u8 {
     match error {
         ExportError::Read(error) => read_code(error),
+        ExportError::Sink(SinkError::Target(TargetError::NoDirectory(_))) => code::NOT_FOUND,
         ExportError::Sink(SinkError::Target(_)) => code::UNSAFE,
         ExportError::Sink(SinkError::Space(_)) => code::NO_SPACE,
         ExportError::Sink(SinkError::Changed { .. }) => code::CHANGED,

@@ -195,14 +195,15 @@ pub(crate) fn source_path(args: &SourceArgs) -> PathBuf {
     source.unwrap_or_else(|| PathBuf::from("."))
 }
 
-/// The disks that are meant.
-pub(crate) fn selection(args: &SourceArgs) -> Result<Selection, SelectError> {
+/// The disks that are meant; `target` is a file that is about to be replaced.
+pub(crate) fn selection(args: &SourceArgs, target: Option<&Path>) -> Result<Selection, SelectError> {
     select(&Request {
         source: &source_path(args),
         vm: args.vm.as_deref(),
         checkpoint: args.checkpoint.as_deref(),
         disk: args.disk.as_deref(),
         parent_dirs: &args.parent_dir,
+        target,
     })
 }
 
@@ -232,10 +233,21 @@ pub(crate) fn identities(
         let [data_write, file_write, disk] = ids;
         let _ = write!(name, "\n{data_write} {file_write} {disk} {} {replayed}", header.sequence_number);
     }
-    let _ = write!(name, "\n{} {allocation:?} {disk_id:?}", block_size.bytes());
+    // Fixed words: the bytes of an export must not depend on what a variant is called.
+    let allocation_word = match allocation {
+        Allocation::Dynamic => "dynamic",
+        Allocation::Fixed => "fixed",
+    };
+    let disk_id_word = match disk_id {
+        DiskId::New => "new",
+        DiskId::Keep => "keep",
+    };
+    let _ = write!(name, "\n{} {allocation_word} {disk_id_word}", block_size.bytes());
     let derived = Identities::derive(name.as_bytes());
-    match disk_id {
-        DiskId::New => derived,
-        DiskId::Keep => Identities { virtual_disk: chain.leaf().outline().virtual_disk_id(), ..derived },
+    match (disk_id, chain.layers().first()) {
+        (DiskId::Keep, Some(leaf)) => {
+            Identities { virtual_disk: leaf.outline().virtual_disk_id(), ..derived }
+        }
+        _ => derived,
     }
 }

@@ -1,6 +1,6 @@
 //! Drawing how far an export is, on standard error: a bar, lines, or JSON.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle as BarStyle};
 use serde::Serialize;
 
 use crate::args::ProgressStyle;
-use crate::units::show_size;
+use crate::units::{say, show_size};
 
 /// What draws the progress of a disk of `total` bytes.
 pub(crate) fn drawn(style: ProgressStyle, total: u64) -> Box<dyn Progress> {
@@ -79,13 +79,13 @@ impl Progress for Lines {
         }
         *last = (tenth, Instant::now());
         let percent = u128::from(done.total()) * 100 / u128::from(self.total.max(1));
-        eprintln!(
-            "{percent:>3}% of {}: {} data, {} zeros skipped, {:.1} s",
+        say(&format!(
+            "{percent:>3}% of {}: {} data, {} zeros skipped, {:.1} s\n",
             show_size(self.total),
             show_size(done.data),
             show_size(done.zeros),
             self.start.elapsed().as_secs_f64()
-        );
+        ));
     }
 }
 
@@ -120,8 +120,7 @@ impl Progress for JsonLines {
             zeros: done.zeros,
         };
         if let Ok(text) = serde_json::to_string(&line) {
-            // Progress that nobody can see is no reason to stop.
-            let _ = writeln!(std::io::stderr(), "{text}");
+            say(&format!("{text}\n"));
         }
     }
 }

@@ -1,4 +1,6 @@
-//! Sizes as people write and read them, and names as a terminal may show them.
+//! Sizes as people write and read them, names as a terminal may show them, and talking on standard error.
+
+use std::io::Write;
 
 /// Parses `2097152`, `2M`, `2MiB`: binary units, no fractions.
 pub(crate) fn parse_size(text: &str) -> Option<u64> {
@@ -36,6 +38,11 @@ pub(crate) fn printable(text: &str) -> String {
     let escaped =
         text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() });
     escaped.collect()
+}
+
+/// Says something on standard error. Nobody may be listening there, which is no reason to stop.
+pub(crate) fn say(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 #[cfg(test)]

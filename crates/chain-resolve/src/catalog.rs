@@ -4,6 +4,7 @@
 //! not be read are kept with the reason, because what they hide may matter.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::FileType;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -15,7 +16,7 @@ use vhdx_format::{
 
 use crate::folder::is_configuration;
 use crate::links::{ImageIndex, Links, ParentLink};
-use crate::policy::{SearchPolicy, same_name};
+use crate::policy::{Refusal, SearchPolicy, same_name};
 use crate::store::{self, FileId, OpenFile, SourceFile, StoreError};
 use crate::vm::hvs::limits::STORE_BYTES_MAX;
 use crate::vm::{Configuration, ConfigurationError, parse_guid};
@@ -120,7 +121,19 @@ impl Catalog {
         let mut catalog = Self { unread: walk.unread, ..Self::default() };
         let mut seen = HashSet::new();
         for name in walk.names {
-            let Ok(path) = policy.confine(&name) else { continue };
+            let path = match policy.confine(&name) {
+                Ok(path) => path,
+                Err(Refusal::Unreadable(error)) => {
+                    catalog.unread.push((name, error));
+                    continue;
+                }
+                // A link that leads out, or nowhere. If it is called like an image it may be the one that is meant.
+                Err(refusal) if is_image_name(&name) => {
+                    catalog.unread.push((name, io::Error::other(refusal.to_string())));
+                    continue;
+                }
+                Err(_) => continue,
+            };
             match store::open(&path) {
                 Ok(file) if seen.insert(file.source.id) => catalog.admit(file),
                 Ok(_) | Err(StoreError::NotAFile { .. }) => {}
@@ -216,15 +229,9 @@ impl Catalog {
     pub fn leaves(&self) -> impl Iterator<Item = (ImageIndex, &CatalogImage)> {
         let mut wanted: HashMap<Uuid, Vec<ImageIndex>> = HashMap::new();
         for (child, image) in self.indexed() {
-            let linkage = image
-                .facts
-                .as_ref()
-                .ok()
-                .and_then(|facts| facts.parent.as_ref())
-                .map(|parent| parent.linkage);
-            for guid in
-                linkage.into_iter().flat_map(|linkage| std::iter::once(linkage.first).chain(linkage.second))
-            {
+            let facts = image.facts.as_ref().ok();
+            let linkage = facts.and_then(|facts| facts.parent.as_ref()).map(|parent| parent.linkage);
+            for guid in linkage.iter().flat_map(Linkage::guids) {
                 wanted.entry(guid).or_default().push(child);
             }
         }
@@ -235,11 +242,12 @@ impl Catalog {
     }
 }
 
-/// What the file says of itself, unless it is something other than an image.
+/// What the file says of itself, unless it is something other than an image. What is called like one and is none may
+/// have been one: a leaf that was overwritten must not vanish behind its parent.
 fn look_at(file: OpenFile) -> Option<CatalogImage> {
     let SourceFile { path, id, len, modified, .. } = file.source.clone();
     let facts = match Outline::open(Box::new(file)) {
-        Err(ImageError::NotVhdx) => return None,
+        Err(ImageError::NotVhdx) if !is_image_name(&path) => return None,
         other => other.map(|outline| ImageFacts {
             data_write_guid: outline.header().data_write_guid,
             virtual_disk_id: outline.virtual_disk_id(),
@@ -250,6 +258,11 @@ fn look_at(file: OpenFile) -> Option<CatalogImage> {
         }),
     };
     Some(CatalogImage { path, id, len, modified, facts })
+}
+
+fn is_image_name(path: &Path) -> bool {
+    let suffix = path.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default();
+    suffix.eq_ignore_ascii_case("vhdx") || suffix.eq_ignore_ascii_case("avhdx")
 }
 
 /// The configuration in a file, unless the file holds something else. XML of any kind lies about in such folders, so
@@ -290,21 +303,31 @@ impl Walk {
                     continue;
                 }
             };
-            for entry in entries.filter_map(Result::ok) {
+            for entry in entries {
                 self.looked_at = self.looked_at.saturating_add(1);
                 if self.looked_at > NAMES_MAX {
                     return Err(ScanError::TooMany(root.to_path_buf()));
                 }
-                // Links to folders are not followed: they are how a search leaves its tree, or never ends.
-                match entry.file_type() {
-                    Ok(kind) if kind.is_dir() && depth < DEPTH_MAX => {
-                        folders.push((entry.path(), depth.saturating_add(1)));
-                    }
-                    Ok(kind) if kind.is_file() || kind.is_symlink() => self.names.push(entry.path()),
-                    _ => {}
+                match entry.and_then(|entry| Ok((entry.path(), entry.file_type()?))) {
+                    Ok((path, kind)) => self.entry(path, kind, depth, &mut folders),
+                    Err(error) => self.unread.push((folder.clone(), error)),
                 }
             }
         }
         Ok(())
+    }
+
+    /// Links to folders are not followed: they are how a search leaves its tree, or never ends.
+    fn entry(&mut self, path: PathBuf, kind: FileType, depth: usize, folders: &mut Vec<(PathBuf, usize)>) {
+        if kind.is_file() || kind.is_symlink() {
+            // What an interrupted export left behind begins like an image and is none.
+            if path.extension().is_none_or(|suffix| suffix != "partial") {
+                self.names.push(path);
+            }
+        } else if kind.is_dir() && depth < DEPTH_MAX {
+            folders.push((path, depth.saturating_add(1)));
+        } else if kind.is_dir() {
+            self.unread.push((path, io::Error::other("nested too deep")));
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use vhdx_format::{
-    DiskRange, Extents, FileOffset, Geometry, ImageError, Layer, LayerIndex, LayerStack, ReadAt, VirtualDisk,
+    DiskRange, Extents, Geometry, ImageError, Layer, LayerIndex, LayerStack, ReadAt, VirtualDisk,
 };
 
 use crate::store::{OpenFile, SourceFile};
@@ -100,12 +100,6 @@ impl Chain {
         self.files.iter().zip(self.stack.layers())
     }
 
-    /// The image whose disk this is.
-    #[must_use]
-    pub fn leaf(&self) -> &Layer {
-        self.stack.leaf()
-    }
-
     /// Asks every source whether it still is what it was when it was opened. Ask before publishing what was read.
     pub fn check_unchanged(&self) -> Result<(), ChangeError> {
         for (file, layer) in self.links() {
@@ -134,18 +128,5 @@ impl VirtualDisk for Chain {
 
     fn layer(&self, index: LayerIndex) -> Option<&dyn ReadAt> {
         self.stack.layer(index)
-    }
-}
-
-/// Lets a layer and its chain hold one handle.
-pub(crate) struct SharedFile(pub(crate) Arc<OpenFile>);
-
-impl ReadAt for SharedFile {
-    fn read_exact_at(&self, at: FileOffset, buf: &mut [u8]) -> io::Result<()> {
-        self.0.read_exact_at(at, buf)
-    }
-
-    fn byte_len(&self) -> io::Result<u64> {
-        self.0.byte_len()
     }
 }

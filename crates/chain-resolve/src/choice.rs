@@ -1,6 +1,7 @@
 //! What there is to choose from, as a user must type it to choose: VMs, checkpoints, disks.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
@@ -18,13 +19,13 @@ pub struct VmChoice {
     /// Its identity.
     pub id: Option<Uuid>,
     /// Where its configuration lies.
-    pub folder: Option<std::path::PathBuf>,
+    pub folder: Option<PathBuf>,
 }
 
 impl VmChoice {
     pub(crate) fn of(vm: &Vm) -> Self {
         let folder = vm.configuration.as_deref().and_then(|path| path.parent());
-        Self { name: vm.name.clone(), id: vm.id, folder: folder.map(std::path::Path::to_path_buf) }
+        Self { name: vm.name.clone(), id: vm.id, folder: folder.map(Path::to_path_buf) }
     }
 }
 
@@ -72,6 +73,52 @@ impl fmt::Display for CheckpointChoice {
         }
         self.created.map_or(Ok(()), |created| write!(f, " {created}"))?;
         self.id.map_or(Ok(()), |id| write!(f, " {{{id}}}"))
+    }
+}
+
+/// A disk file to choose, where there is no configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LeafChoice {
+    /// The file, or a folder that can not be looked into.
+    pub path: PathBuf,
+    /// Why it may be no state, or no whole one.
+    pub problem: Option<LeafProblem>,
+}
+
+/// Why a file may be no state, or no whole one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LeafProblem {
+    /// It is called like an image, but is damaged, unsupported or none.
+    Damaged,
+    /// The system would not let us read it.
+    Unread,
+    /// It is a state, but not a whole one: a parent is missing.
+    Orphan,
+}
+
+impl LeafChoice {
+    pub(crate) fn leaf(path: &Path, is_orphan: bool) -> Self {
+        Self { path: path.to_path_buf(), problem: is_orphan.then_some(LeafProblem::Orphan) }
+    }
+
+    pub(crate) fn damaged(path: &Path) -> Self {
+        Self { path: path.to_path_buf(), problem: Some(LeafProblem::Damaged) }
+    }
+
+    pub(crate) fn unread(path: &Path) -> Self {
+        Self { path: path.to_path_buf(), problem: Some(LeafProblem::Unread) }
+    }
+}
+
+impl fmt::Display for LeafChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        match self.problem {
+            None => Ok(()),
+            Some(LeafProblem::Damaged) => f.write_str(" (damaged: may be a state as well)"),
+            Some(LeafProblem::Unread) => f.write_str(" (cannot be read: may be a state as well)"),
+            Some(LeafProblem::Orphan) => f.write_str(" (a parent of it is missing)"),
+        }
     }
 }
 

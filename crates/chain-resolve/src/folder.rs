@@ -14,6 +14,8 @@ pub struct Folder {
     policy: SearchPolicy,
     catalog: Catalog,
     machines: Vec<Vm>,
+    /// The file that is about to be replaced.
+    target: Option<PathBuf>,
 }
 
 /// A folder can not be looked at.
@@ -40,7 +42,12 @@ impl Folder {
         let policy = policy(&root, parent_dirs)?;
         let catalog = Catalog::scan(&policy)?;
         let machines = machines(&catalog);
-        Ok(Self { root, policy, catalog, machines })
+        Ok(Self { root, policy, catalog, machines, target: None })
+    }
+
+    /// The same folder, but for a file that is about to be replaced.
+    pub(crate) fn without(self, target: Option<&Path>) -> Self {
+        Self { target: target.and_then(|target| std::fs::canonicalize(target).ok()), ..self }
     }
 
     /// Its real name.
@@ -69,7 +76,10 @@ impl Folder {
 
     /// The images below the folder itself: those that a state can be.
     pub fn images(&self) -> impl Iterator<Item = (ImageIndex, &CatalogImage)> {
-        self.catalog.indexed().filter(|(_, image)| image.path.starts_with(&self.root))
+        let here = |image: &CatalogImage| {
+            image.path.starts_with(&self.root) && self.target.as_ref() != Some(&image.path)
+        };
+        self.catalog.indexed().filter(move |(_, image)| here(image))
     }
 
     /// The images below the folder that no VM's states lead to, directly or as parents.

@@ -33,11 +33,11 @@ pub use catalog::{
     Catalog, CatalogImage, ConfigurationFile, ImageFacts, NAMES_MAX, ReadConfigurationError, ScanError,
 };
 pub use chain::{Chain, ChainFile, ChangeError, FoundBy};
-pub use choice::{CheckpointChoice, DiskChoice, VmChoice, slot_name};
+pub use choice::{CheckpointChoice, DiskChoice, LeafChoice, LeafProblem, VmChoice, slot_name};
 pub use error::{ResolveError, Tried, WhyNot};
 pub use folder::{Folder, FolderError};
 pub use links::{ImageIndex, ParentLink};
 pub use policy::{Refusal, SearchPolicy};
 pub use resolve::{open_image, resolve};
 pub use select::{Request, SelectError, SelectedDisk, Selection, select};
-pub use store::{FileId, SourceFile, StoreError, identify};
+pub use store::{FileId, SourceFile, StoreError};

@@ -1,8 +1,8 @@
 //! Whose child each image of a catalogue is: the trees that a folder holds, from what the images say, without opening any
 //! of them again.
 //!
-//! The rules are those of [`crate::resolve()`]: where the child's words lead counts first, then the identity alone, and
-//! several images with the wanted identity are no answer.
+//! The answers are those of [`crate::resolve()`], the other way round: the only image with the wanted identity is the
+//! parent, wherever it lies; of several, the one that the child's words lead to; else there is no answer.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -118,11 +118,10 @@ impl<'a> Finder<'a> {
 
     fn find(&self, child: &CatalogImage, wanted: &ParentLocator) -> ParentLink {
         let linkage = wanted.linkage;
-        let mut matching: Vec<ImageIndex> = std::iter::once(linkage.first)
-            .chain(linkage.second)
+        let matching: Vec<ImageIndex> = linkage
+            .guids()
             .flat_map(|guid| self.by_identity.get(&guid).into_iter().flatten().copied())
             .collect();
-        matching.dedup();
         if let [only] = matching.as_slice() {
             return ParentLink::Found(*only);
         }

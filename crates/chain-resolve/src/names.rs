@@ -1,13 +1,15 @@
 //! Which VM, checkpoint or disk file a name that the user typed can mean: exact names first, then without regard to
 //! letter case, then identities. Several answers are several answers.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
 use crate::catalog::CatalogImage;
+use crate::choice::{LeafChoice, LeafProblem};
 use crate::folder::Folder;
-use crate::links::ImageIndex;
+use crate::links::{ImageIndex, ParentLink};
 use crate::machine::{Checkpoint, Vm};
 use crate::policy::same_name;
 use crate::select::SelectError;
@@ -86,18 +88,26 @@ pub(crate) fn disk_file(
 }
 
 fn only_leaf(folder: &Folder, fits: &dyn Fn(ImageIndex) -> bool) -> Result<PathBuf, SelectError> {
-    let here = |image: &CatalogImage| image.path.starts_with(folder.root());
-    let leaves = folder.catalog().leaves().filter(|(index, image)| here(image) && fits(*index));
-    // A damaged image may be a leaf as well: it stands in the way of saying which one is meant.
+    let here: HashSet<ImageIndex> = folder.images().map(|(index, _)| index).collect();
+    let is_orphan = |index| {
+        let last = folder.catalog().ancestors(index).last().copied().unwrap_or(index);
+        *folder.catalog().parent(last) != ParentLink::Base
+    };
+    let leaves = folder.catalog().leaves().filter(|(index, _)| here.contains(index) && fits(*index));
+    let mut candidates: Vec<LeafChoice> =
+        leaves.map(|(index, image)| LeafChoice::leaf(&image.path, is_orphan(index))).collect();
+    // What can not be read may be a leaf as well: it stands in the way of saying which one is meant.
     let damaged = folder.images().filter(|(_, image)| image.facts.is_err());
-    let candidates = paths(leaves.chain(damaged));
+    candidates.extend(damaged.map(|(_, image)| LeafChoice::damaged(&image.path)));
+    let unread = folder.catalog().unread().iter().filter(|(path, _)| path.starts_with(folder.root()));
+    candidates.extend(unread.map(|(path, _)| LeafChoice::unread(path)));
     let all = paths(folder.images());
     match (candidates.as_slice(), all.first()) {
-        ([only], _) => Ok(only.clone()),
+        ([LeafChoice { path, problem }], _) if *problem != Some(LeafProblem::Unread) => Ok(path.clone()),
         ([], None) => Err(SelectError::NoImages(folder.root().to_path_buf())),
         // Only a cycle has images and no leaf; any of them shows it.
         ([], Some(any)) => Ok(any.clone()),
-        _ => Err(SelectError::SeveralLeaves { candidates }),
+        _ => Err(SelectError::SeveralLeaves { folder: folder.root().to_path_buf(), candidates }),
     }
 }
 
@@ -110,8 +120,12 @@ fn named_file(
         let images = folder.images().filter(|(index, image)| fits(*index) && has_name(&image.path, same));
         paths(images)
     };
-    let candidates =
-        first_fitting([called(&|found| found == name), called(&|found| same_name(found, name)), Vec::new()]);
+    let at_path = folder.images().filter(|(_, image)| image.path.ends_with(name));
+    let candidates = first_fitting([
+        if name.contains(std::path::is_separator) { paths(at_path) } else { Vec::new() },
+        called(&|found| found == name),
+        called(&|found| same_name(found, name)),
+    ]);
     match candidates.as_slice() {
         [only] => Ok(only.clone()),
         [] => Err(SelectError::NoSuchName { name: name.to_owned(), candidates: paths(folder.images()) }),

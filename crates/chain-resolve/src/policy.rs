@@ -3,7 +3,8 @@
 //! A stored path comes from a file that may be hostile. It is taken apart here, followed without regard to letter
 //! case, and refused as soon as it leaves every root; what lies outside is not even asked whether it exists.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::fs::DirEntry;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -61,9 +62,10 @@ impl SearchPolicy {
             self.roots.iter().find(|root| strip_root(root, &wanted).is_some()).ok_or(Refusal::Outside)?;
         let mut found = root.clone();
         for name in strip_root(root, &wanted).unwrap_or_default() {
-            found = step(&found, name)?;
+            // Confined at each step: a link may lead out, and there nothing is looked at.
+            found = self.confine(&step(&found, name)?)?;
         }
-        self.confine(&found)
+        Ok(found)
     }
 
     /// The real name of a file, if it lies below a root; a symbolic link may not lead out.
@@ -106,31 +108,31 @@ fn join_stored(folder: &Path, stored: &str) -> Result<Vec<OsString>, Refusal> {
 }
 
 /// What is left of `names` below `root`, without regard to letter case.
-fn strip_root<'a>(root: &Path, names: &'a [OsString]) -> Option<Vec<&'a str>> {
+fn strip_root<'a>(root: &Path, names: &'a [OsString]) -> Option<&'a [OsString]> {
     let root: Vec<Component<'_>> = root.components().collect();
     let (above, below) = names.split_at_checked(root.len())?;
     let same = root.iter().zip(above).all(|(part, name)| {
         part.as_os_str() == name
             || matches!((part.as_os_str().to_str(), name.to_str()), (Some(part), Some(name)) if same_name(part, name))
     });
-    if same { below.iter().map(|name| name.to_str()).collect() } else { None }
+    same.then_some(below)
 }
 
 /// The entry of `folder` with that name: exactly, else the only one that differs in letter case.
-fn step(folder: &Path, name: &str) -> Result<PathBuf, Refusal> {
+fn step(folder: &Path, name: &OsStr) -> Result<PathBuf, Refusal> {
     let exact = folder.join(name);
     if exact.symlink_metadata().is_ok() {
         return Ok(exact);
     }
+    let name = name.to_str().ok_or(Refusal::NotThere)?;
     let entries = std::fs::read_dir(folder).map_err(Refusal::Unreadable)?;
-    let alike =
-        |entry: &std::fs::DirEntry| entry.file_name().to_str().is_some_and(|found| same_name(found, name));
-    let mut found: Vec<PathBuf> =
-        entries.filter_map(Result::ok).filter(alike).map(|entry| entry.path()).collect();
-    match (found.pop(), found.len()) {
-        (None, _) => Err(Refusal::NotThere),
-        (Some(only), 0) => Ok(only),
-        (Some(_), more) => Err(Refusal::AmbiguousCase(more.saturating_add(1))),
+    let entries = entries.collect::<io::Result<Vec<_>>>().map_err(Refusal::Unreadable)?;
+    let alike = |entry: &&DirEntry| entry.file_name().to_str().is_some_and(|found| same_name(found, name));
+    let found: Vec<&DirEntry> = entries.iter().filter(alike).collect();
+    match found.as_slice() {
+        [] => Err(Refusal::NotThere),
+        [only] => Ok(only.path()),
+        several => Err(Refusal::AmbiguousCase(several.len())),
     }
 }
 

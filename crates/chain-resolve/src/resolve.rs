@@ -3,7 +3,6 @@
 //! A name is only ever a hint. A candidate is the parent if its `DataWriteGuid` is the one that the child wants, and
 //! the handle that was asked is the one that is read. A candidate that does not match is noted and passed over.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,27 +10,25 @@ use vhdx_format::{ImageError, Layer, Linkage, OpenStack, ParentLocator, read_hea
 
 use crate::candidates::candidates;
 use crate::catalog::Catalog;
-use crate::chain::{Chain, ChainFile, FoundBy, SharedFile};
+use crate::chain::{Chain, ChainFile, FoundBy};
 use crate::error::{ResolveError, Tried, WhyNot};
 use crate::policy::SearchPolicy;
-use crate::store::{self, FileId, OpenFile, SourceFile};
+use crate::store::{self, OpenFile, SourceFile};
 
 /// Opens the chain that ends in `leaf`.
 pub fn resolve(leaf: &Path, policy: &SearchPolicy) -> Result<Chain, ResolveError> {
     let handle = Arc::new(store::open(leaf)?);
-    let mut search = Search { policy, catalog: None, chain: HashMap::new() };
+    let mut search = Search { policy, catalog: None };
     let mut stack = OpenStack::new(open_layer(&handle)?);
-    let mut files = vec![search.admit(ChainFile::new(handle, FoundBy::Selection))];
+    let mut files = vec![ChainFile::new(handle, FoundBy::Selection)];
     while let (Some(wanted), Some(child)) = (stack.wanted(), files.last()) {
         let child = child.source.path.clone();
-        let found = search.parent_of(&child, wanted)?;
-        let layer = open_layer(&found.0)?;
-        stack.push(layer).map_err(|source| ResolveError::Link {
-            child: child.clone(),
-            parent: found.0.source.path.clone(),
-            source,
-        })?;
-        files.push(search.admit(ChainFile::new(found.0, found.1)));
+        let (handle, found_by) = search.parent_of(&child, wanted)?;
+        refuse_cycle(&files, &child, &handle)?;
+        let layer = open_layer(&handle)?;
+        let parent = handle.source.path.clone();
+        stack.push(layer).map_err(|source| ResolveError::Link { child, parent, source })?;
+        files.push(ChainFile::new(handle, found_by));
     }
     match stack.complete() {
         Ok(stack) => Ok(Chain::new(stack, files)),
@@ -46,8 +43,18 @@ pub fn open_image(path: &Path) -> Result<(SourceFile, Layer), ResolveError> {
 }
 
 fn open_layer(handle: &Arc<OpenFile>) -> Result<Layer, ResolveError> {
-    let image = Layer::open(Box::new(SharedFile(Arc::clone(handle))));
+    let image = Layer::open(Box::new(Arc::clone(handle)));
     image.map_err(|source| ResolveError::Image { path: handle.source.path.clone(), source })
+}
+
+/// A parent that is already in the chain would go round for ever.
+fn refuse_cycle(files: &[ChainFile], child: &Path, parent: &OpenFile) -> Result<(), ResolveError> {
+    match files.iter().find(|file| file.source.id == parent.source.id) {
+        Some(file) => {
+            Err(ResolveError::Cycle { child: child.to_path_buf(), parent: file.source.path.clone() })
+        }
+        None => Ok(()),
+    }
 }
 
 type Found = (Arc<OpenFile>, FoundBy);
@@ -56,43 +63,33 @@ struct Search<'a> {
     policy: &'a SearchPolicy,
     /// Made when the first parent is not where its child says.
     catalog: Option<Catalog>,
-    /// The files that the chain has so far.
-    chain: HashMap<FileId, PathBuf>,
 }
 
 impl Search<'_> {
-    fn admit(&mut self, file: ChainFile) -> ChainFile {
-        self.chain.insert(file.source.id, file.source.path.clone());
-        file
-    }
-
     fn parent_of(&mut self, child: &Path, wanted: &ParentLocator) -> Result<Found, ResolveError> {
         let mut tried = Vec::new();
         for candidate in candidates(self.policy, child, wanted) {
             let outcome = candidate.path.map_err(WhyNot::Path).and_then(|path| verify(&path, wanted.linkage));
             match outcome {
-                Ok(handle) => return self.acyclic(child, handle, candidate.found_by),
+                Ok(handle) => return Ok((Arc::new(handle), candidate.found_by)),
                 Err(why) => tried.push(Tried { candidate: candidate.stored, why }),
             }
         }
-        let mut matching = self.by_identity(wanted.linkage)?;
-        match (matching.pop(), matching.is_empty()) {
-            (Some(path), true) => match verify(&path, wanted.linkage) {
-                Ok(handle) => self.acyclic(child, handle, FoundBy::Identity),
+        let matching = self.by_identity(wanted.linkage)?;
+        match matching.as_slice() {
+            [only] => match verify(only, wanted.linkage) {
+                Ok(handle) => Ok((Arc::new(handle), FoundBy::Identity)),
                 Err(why) => {
-                    tried.push(Tried { candidate: path.display().to_string(), why });
+                    tried.push(Tried { candidate: only.display().to_string(), why });
                     Err(self.not_found(child, wanted.linkage, tried))
                 }
             },
-            (Some(path), false) => {
-                matching.push(path);
-                Err(ResolveError::AmbiguousParent {
-                    child: child.to_path_buf(),
-                    wanted: wanted.linkage,
-                    candidates: matching,
-                })
-            }
-            (None, _) => Err(self.not_found(child, wanted.linkage, tried)),
+            [] => Err(self.not_found(child, wanted.linkage, tried)),
+            _ => Err(ResolveError::AmbiguousParent {
+                child: child.to_path_buf(),
+                wanted: wanted.linkage,
+                candidates: matching,
+            }),
         }
     }
 
@@ -104,14 +101,6 @@ impl Search<'_> {
         let matching = catalog.matching(wanted).map(|image| image.path.clone()).collect();
         self.catalog = Some(catalog);
         Ok(matching)
-    }
-
-    /// A parent that is already in the chain would go round for ever.
-    fn acyclic(&self, child: &Path, handle: OpenFile, found_by: FoundBy) -> Result<Found, ResolveError> {
-        match self.chain.get(&handle.source.id) {
-            Some(path) => Err(ResolveError::Cycle { child: child.to_path_buf(), parent: path.clone() }),
-            None => Ok((Arc::new(handle), found_by)),
-        }
     }
 
     /// Lists what was tried and, of the images that were found on the way, why none is the parent.

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::choice::{CheckpointChoice, DiskChoice, VmChoice};
+use crate::choice::{CheckpointChoice, DiskChoice, LeafChoice, VmChoice};
 use crate::folder::{self, Folder, FolderError};
 use crate::machine::{Checkpoint, DiskFile, State, StateDisk, Vm};
 use crate::names;
@@ -23,6 +23,8 @@ pub struct Request<'a> {
     pub disk: Option<&'a str>,
     /// More folders for parents.
     pub parent_dirs: &'a [PathBuf],
+    /// A file that is about to be replaced, and so is no state to choose.
+    pub target: Option<&'a Path>,
 }
 
 /// The disks whose states are wanted, and where their parents may be looked for.
@@ -156,10 +158,12 @@ pub enum SelectError {
         candidates: Vec<PathBuf>,
     },
     /// No name was given, and the images do not form exactly one leaf.
-    #[error("{} states to choose from", candidates.len())]
+    #[error("`{}` has {} states to choose from", folder.display(), candidates.len())]
     SeveralLeaves {
-        /// The leaves, and images that could not be read: one of those may be a leaf as well.
-        candidates: Vec<PathBuf>,
+        /// The folder.
+        folder: PathBuf,
+        /// The leaves, and what could not be read: it may be a leaf as well.
+        candidates: Vec<LeafChoice>,
     },
 }
 
@@ -176,7 +180,7 @@ pub fn select(request: &Request<'_>) -> Result<Selection, SelectError> {
         let disk = SelectedDisk { leaf: source.to_path_buf(), name, slot: None };
         return Ok(Selection { disks: vec![disk], vm: None, checkpoint: None, policy });
     }
-    let folder = Folder::scan(source, parent_dirs)?;
+    let folder = Folder::scan(source, parent_dirs)?.without(request.target);
     let Some(vm) = which_vm(&folder, request)? else {
         return Ok(file_state(&folder, names::disk_file(&folder, checkpoint, request.disk)?));
     };

@@ -91,11 +91,6 @@ pub(crate) fn open(path: &Path) -> Result<OpenFile, StoreError> {
     Ok(OpenFile { file, source })
 }
 
-/// Which file stands under a name now, if one does.
-pub fn identify(path: &Path) -> io::Result<FileId> {
-    file_id(path, &std::fs::metadata(path)?)
-}
-
 impl SourceFile {
     /// Whether an open file still has the length and time it had when it was opened.
     pub(crate) fn is_unchanged(&self, file: &File) -> io::Result<bool> {

@@ -17,11 +17,15 @@ use crate::interrupt::{self, Leftovers};
 use crate::plan::{self, Artifact, Destination, ExportPlan, Notes, Output, Results, SpaceCheck};
 use crate::progress;
 use crate::report::{ArtifactReport, DiskReport, ExportReport, LinkReport};
-use crate::units::{printable, show_size};
+use crate::units::{printable, say, show_size};
 
 pub(crate) fn run(args: ExportArgs) -> Result<(), Failure> {
     let plan = ExportPlan::new(args)?;
-    let selection = plan::selection(&plan.source)?;
+    let target = match &plan.destination {
+        Destination::File(path) => Some(path.as_path()),
+        Destination::Folder(_) | Destination::Stdout => None,
+    };
+    let selection = plan::selection(&plan.source, target)?;
     let outputs = plan.outputs(&selection)?;
     let cancel = Cancel::new();
     let leftovers = match plan.destination {
@@ -36,7 +40,7 @@ pub(crate) fn run(args: ExportArgs) -> Result<(), Failure> {
         let warnings = warnings(&chain);
         if plan.notes == Notes::Shown {
             for warning in &warnings {
-                eprintln!("note: {}", printable(warning));
+                say(&format!("note: {}\n", printable(warning)));
             }
         }
         let written = job.write(&cancel)?;
@@ -185,7 +189,7 @@ fn warnings(chain: &Chain) -> Vec<String> {
     for (file, layer) in chain.links() {
         if let LogState::Replayed { entries, .. } = layer.outline().log_state() {
             let path = file.source.path.display();
-            warnings.push(format!("the log of `{path}` was replayed in memory ({entries} entries)"));
+            warnings.push(format!("the log of `{path}` was replayed in memory (entries: {entries})"));
         }
     }
     let size = chain.geometry().size();

@@ -12,7 +12,7 @@ use crate::report::{ImageInfo, Log};
 use crate::units::{printable, show_size};
 
 pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
-    let selection = plan::selection(&args.source)?;
+    let selection = plan::selection(&args.source, None)?;
     let mut out = io::stdout().lock();
     if args.chain {
         let chain = resolve(&selection.only_disk()?.leaf, &selection.policy)?;

@@ -15,7 +15,7 @@ use crate::report::MapEntry;
 use crate::units::printable;
 
 pub(crate) fn run(args: &MapArgs) -> Result<(), Failure> {
-    let selection = plan::selection(&args.source)?;
+    let selection = plan::selection(&args.source, None)?;
     let chain = resolve(&selection.only_disk()?.leaf, &selection.policy)?;
     let mut out = BufWriter::new(io::stdout().lock());
     let print = if args.json { print_json } else { print_text };

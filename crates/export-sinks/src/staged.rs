@@ -45,11 +45,15 @@ impl StagedFile {
         let path = target.partial();
         for _ in 0..ATTEMPTS {
             match File::options().read(true).write(true).create_new(true).open(&path) {
-                Ok(file) => {
-                    if holds(&file, &path, Unlockable::Fine)? {
-                        return Ok(Self::hold(file, path, target));
+                Ok(file) => match holds(&file, &path, Unlockable::Fine) {
+                    Ok(true) => return Ok(Self::hold(file, path, target)),
+                    Ok(false) => {}
+                    Err(error) => {
+                        // It is ours and empty; that it can not be removed either would be news to nobody.
+                        let _ = fs::remove_file(&path);
+                        return Err(error);
                     }
-                }
+                },
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => remove_leftover(&path, target)?,
                 Err(error) => return Err(failed(Doing::Create, &path, error)),
             }

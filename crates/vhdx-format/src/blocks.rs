@@ -4,7 +4,7 @@
 //! disk (64 TiB in blocks of 1 MiB) at 8 MiB.
 
 use crate::geometry::{BlockIndex, BlockLayout};
-use crate::{Content, ReadError, VirtualDisk};
+use crate::{Content, DiskOffset, ReadError, VirtualDisk};
 
 /// A set of payload blocks.
 #[derive(Clone, Debug)]
@@ -26,44 +26,24 @@ impl BlockSet {
 
     /// The blocks in which the disk holds data that some image stores, however little.
     pub fn with_data(disk: &dyn VirtualDisk, layout: &BlockLayout) -> Result<Self, ReadError> {
-        let mut runs = Vec::new();
+        let mut bits = Bits::none(layout);
         for extent in disk.extents(layout.geometry().range()) {
             let extent = extent?;
-            if matches!(extent.content, Content::Zero) {
-                continue;
-            }
-            let first = layout.block_at(extent.start);
-            let last = layout.block_at(crate::DiskOffset(extent.end().0.saturating_sub(1)));
-            match runs.last_mut() {
-                // Scattered sectors of one block arrive as many extents; without this the list would grow with them.
-                Some((_, end)) if *end >= first => *end = BlockIndex(last.0.saturating_add(1)).max(*end),
-                _ => runs.push((first, BlockIndex(last.0.saturating_add(1)))),
+            if !matches!(extent.content, Content::Zero) {
+                let last = layout.block_at(DiskOffset(extent.end().0.saturating_sub(1)));
+                bits.set(layout.block_at(extent.start), BlockIndex(last.0.saturating_add(1)));
             }
         }
-        Ok(Self::collect(layout, runs))
+        Ok(bits.counted())
     }
 
     /// The union of half-open runs of blocks.
     pub fn collect(layout: &BlockLayout, runs: impl IntoIterator<Item = (BlockIndex, BlockIndex)>) -> Self {
-        let len = usize::try_from(layout.block_count().div_ceil(64)).unwrap_or(usize::MAX);
-        let mut words = vec![0; len];
+        let mut bits = Bits::none(layout);
         for (start, end) in runs {
-            for block in start.0..end.0.min(layout.block_count()) {
-                if let Some(word) = words.get_mut(word_of(block)) {
-                    *word |= bit_of(block);
-                }
-            }
+            bits.set(start, end);
         }
-        let mut count = 0_u64;
-        let before = words
-            .chunks(GROUP)
-            .map(|group| {
-                let before = count;
-                count = count.saturating_add(ones(group));
-                before
-            })
-            .collect();
-        Self { words, before, count }
+        bits.counted()
     }
 
     /// Number of members.
@@ -94,6 +74,42 @@ impl BlockSet {
         let part = self.words.get(word).map_or(0, |word| word & bit_of(block.0).wrapping_sub(1));
         let before = self.before.get(group).copied().unwrap_or(self.count);
         before.saturating_add(ones(whole)).saturating_add(u64::from(part.count_ones()))
+    }
+}
+
+/// The members while they are collected.
+struct Bits {
+    words: Vec<u64>,
+    block_count: u64,
+}
+
+impl Bits {
+    fn none(layout: &BlockLayout) -> Self {
+        let block_count = layout.block_count();
+        let len = usize::try_from(block_count.div_ceil(64)).unwrap_or(usize::MAX);
+        Self { words: vec![0; len], block_count }
+    }
+
+    fn set(&mut self, start: BlockIndex, end: BlockIndex) {
+        for block in start.0..end.0.min(self.block_count) {
+            if let Some(word) = self.words.get_mut(word_of(block)) {
+                *word |= bit_of(block);
+            }
+        }
+    }
+
+    fn counted(self) -> BlockSet {
+        let mut count = 0_u64;
+        let before = self
+            .words
+            .chunks(GROUP)
+            .map(|group| {
+                let before = count;
+                count = count.saturating_add(ones(group));
+                before
+            })
+            .collect();
+        BlockSet { words: self.words, before, count }
     }
 }
 

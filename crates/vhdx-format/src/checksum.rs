@@ -1,5 +1,7 @@
 //! CRC-32C over a structure whose own checksum field counts as zero, the one checksum of the format.
 
+use crate::Problem;
+
 /// CRC-32C (Castagnoli) of `bytes`, with the four bytes from `field` on taken as zero.
 ///
 /// Panics are impossible: a `field` past the end simply has nothing to blank.
@@ -10,6 +12,12 @@ pub(crate) fn with_blank_field(bytes: &[u8], field: usize) -> u32 {
     let crc = crc32c::crc32c(before);
     let crc = crc32c::crc32c_append(crc, zeros.get(..blanked.len()).unwrap_or(&zeros));
     crc32c::crc32c_append(crc, after)
+}
+
+/// Whether `found`, the field's own value, is the checksum of the structure in `bytes`.
+pub(crate) fn verify(bytes: &[u8], found: u32) -> Result<(), Problem> {
+    let expected = with_blank_field(bytes, FIELD);
+    if expected == found { Ok(()) } else { Err(Problem::Checksum { expected, found }) }
 }
 
 /// Byte offset of the checksum field, the same in headers, region tables and log entries.

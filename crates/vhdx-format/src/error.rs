@@ -40,6 +40,14 @@ pub enum ImageError {
     /// The file contradicts the format or itself.
     #[error(transparent)]
     Corrupt(#[from] Corruption),
+    /// The file says something else than when it was opened: somebody writes to it.
+    #[error("the {structure} at {at} is not what it was when the image was opened")]
+    Changed {
+        /// What changed.
+        structure: Structure,
+        /// Where in the file.
+        at: FileOffset,
+    },
     /// The file is in order but asks for something that is not known here.
     #[error(transparent)]
     Unsupported(#[from] Unsupported),
@@ -250,6 +258,14 @@ pub enum Problem {
         /// What the current header says.
         log_guid: Uuid,
     },
+    /// A part has another length than it must have, in bytes.
+    #[error("a length of {expected} bytes expected, found {found}")]
+    Length {
+        /// The only length there is.
+        expected: u64,
+        /// What the file says.
+        found: u64,
+    },
     /// A text is not what it must be.
     #[error("{field} expected {expected}")]
     Text {
@@ -292,7 +308,7 @@ impl ImageError {
         Self::Corrupt(Corruption { structure, at, problem })
     }
 
-    /// Turns a failed read into an error that says what was being read; a short read means a truncated file.
+    /// Turns a failed read into an error that says what was being read.
     pub(crate) fn reading(structure: Structure, at: FileOffset) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { structure, at, source }
     }

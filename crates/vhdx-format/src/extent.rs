@@ -82,21 +82,23 @@ impl Continues for Content {
     }
 }
 
-/// Merges neighbours of a contiguous sequence that carry each other on; errors pass through and end the sequence.
+/// Merges neighbours of a contiguous sequence that carry each other on. An error comes after the runs before it, and
+/// ends the sequence.
 #[derive(Debug)]
-pub struct Coalesced<I, C> {
-    inner: I,
+pub struct Coalesced<I, C, E> {
+    inner: Option<I>,
     held: Option<Extent<C>>,
+    failed: Option<E>,
 }
 
-impl<I, C> Coalesced<I, C> {
+impl<I, C, E> Coalesced<I, C, E> {
     /// Wraps a contiguous, ascending sequence without empty runs.
     pub fn new(inner: I) -> Self {
-        Self { inner, held: None }
+        Self { inner: Some(inner), held: None, failed: None }
     }
 }
 
-impl<I, C, E> Iterator for Coalesced<I, C>
+impl<I, C, E> Iterator for Coalesced<I, C, E>
 where
     I: Iterator<Item = Result<Extent<C>, E>>,
     C: Continues,
@@ -104,14 +106,14 @@ where
     type Item = Result<Extent<C>, E>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let next = match self.inner.next() {
-                None => return self.held.take().map(Ok),
-                Some(Err(error)) => {
-                    self.held = None;
-                    return Some(Err(error));
-                }
+        while let Some(inner) = &mut self.inner {
+            let next = match inner.next() {
                 Some(Ok(next)) => next,
+                ended => {
+                    self.failed = ended.and_then(Result::err);
+                    self.inner = None;
+                    break;
+                }
             };
             match &mut self.held {
                 Some(held) if held.content.continues_into(held.len, &next.content) => {
@@ -124,5 +126,6 @@ where
                 }
             }
         }
+        self.held.take().map(Ok).or_else(|| self.failed.take().map(Err))
     }
 }

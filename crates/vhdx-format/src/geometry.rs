@@ -4,8 +4,10 @@
 //! that disk into blocks. Nothing outside this file divides by a block size.
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::limits::{DISK_SIZE_MAX, MIB};
+use crate::wire::bat::ENTRY_LEN;
 use crate::{DiskOffset, DiskRange};
 
 /// Size of a sector in bytes; the format knows two (MS-VHDX 2.6.2.4, 2.6.2.5).
@@ -165,8 +167,8 @@ const SECTORS_PER_CHUNK: u64 = 1 << 23;
 
 #[expect(
     clippy::arithmetic_side_effects,
-    reason = "Geometry and BlockSize bound every operand: sizes up to 2^46, block sizes 2^20 to 2^28, so no result \
-              leaves 64 bits and no divisor is 0"
+    reason = "Geometry and BlockSize bound what the layout brings along (sizes up to 2^46, block sizes 2^20 to 2^28) \
+              and no divisor is 0; arguments from outside are only divided, or multiplied with saturation"
 )]
 impl BlockLayout {
     /// The layout of an image of that disk.
@@ -224,7 +226,7 @@ impl BlockLayout {
     /// Length in bytes of a region that holds the table: whole MiBs.
     #[must_use]
     pub fn bat_region_len(&self) -> u64 {
-        (self.entry_count() * 8).next_multiple_of(MIB)
+        (self.entry_count() * ENTRY_LEN).next_multiple_of(MIB)
     }
 
     /// Where in the table the entry of a payload block is.
@@ -278,11 +280,23 @@ impl BlockLayout {
         DiskRange::new(self.block_start(block), end.min(DiskOffset(self.geometry.size)))
     }
 
-    /// Byte range of a block's bits inside its chunk's sector bitmap: start and length (MS-VHDX 2.4).
+    /// The bits, counted from the start of the chunk's sector bitmap, of the sector that holds `at` and of all behind it
+    /// in its block (MS-VHDX 2.4).
     #[must_use]
-    pub fn bitmap_slice(&self, block: BlockIndex) -> (u64, u64) {
-        let len = u64::from(self.block_size.0) / u64::from(self.geometry.logical.bytes()) / 8;
-        (block.0 % self.chunk_ratio() * len, len)
+    pub fn bits_from(&self, at: DiskOffset) -> Range<u64> {
+        let sector = u64::from(self.geometry.logical.bytes());
+        let sectors_per_block = u64::from(self.block_size.0) / sector;
+        let block = self.block_at(at);
+        let block_bit = block.0 % self.chunk_ratio() * sectors_per_block;
+        block_bit + at.since(self.block_start(block)) / sector..block_bit + sectors_per_block
+    }
+
+    /// Where `count` sectors end, the first of which is the one that holds `at`; the disk's end at the latest.
+    #[must_use]
+    pub fn end_of_sectors(&self, at: DiskOffset, count: u64) -> DiskOffset {
+        let sector = u64::from(self.geometry.logical.bytes());
+        let first = at.0 / sector;
+        DiskOffset(first.saturating_add(count).saturating_mul(sector).min(self.geometry.size))
     }
 }
 

@@ -38,7 +38,7 @@ pub fn read_header(source: &dyn ReadAt) -> Result<Header, ImageError> {
 }
 
 fn check_identifier(source: &dyn ReadAt, len: u64) -> Result<(), ImageError> {
-    let mut signature = *identifier::SIGNATURE;
+    let mut signature = [0; 8];
     if len < 8 {
         return Err(ImageError::NotVhdx);
     }
@@ -69,9 +69,7 @@ fn read_slot(source: &dyn ReadAt, index: usize) -> Result<Slot, ImageError> {
     if sector.header.signature != *raw::SIGNATURE {
         return Ok(Err(Problem::Signature { expected: "head" }));
     }
-    let expected = checksum::with_blank_field(sector.as_bytes(), checksum::FIELD);
-    let found = sector.header.checksum.get();
-    Ok(if expected == found { Ok(sector) } else { Err(Problem::Checksum { expected, found }) })
+    Ok(checksum::verify(sector.as_bytes(), sector.header.checksum.get()).map(|()| sector))
 }
 
 fn place(index: usize) -> (FileOffset, Structure) {

@@ -3,6 +3,7 @@
 //! The ring is full of stale entries; only the active sequence counts, from its head's tail on. Whatever is not a
 //! valid entry is no error by itself, but a log that is not empty and has no active sequence is.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use uuid::Uuid;
@@ -41,7 +42,7 @@ pub(crate) fn replay(header: &Header, overlay: &mut Overlay) -> Result<LogState,
         });
     }
     let mut ring = Ring {
-        source: overlay.source(),
+        bytes: read_ring(overlay.source(), header)?,
         at: header.log_at,
         len: header.log_len,
         log_guid,
@@ -110,9 +111,17 @@ struct Entry {
     last_file_offset: u64,
 }
 
+/// The whole log at once: what is judged is what is replayed, even if somebody writes to the file.
+fn read_ring(source: &dyn ReadAt, header: &Header) -> Result<Vec<u8>, ImageError> {
+    let mut bytes = vec![0; usize::try_from(header.log_len).unwrap_or(0)];
+    let at = header.log_at;
+    source.read_exact_at(at, &mut bytes).map_err(ImageError::reading(Structure::Log, at))?;
+    Ok(bytes)
+}
+
 /// The log's bytes as a ring, and what is known of the entries in it.
-struct Ring<'a> {
-    source: &'a dyn ReadAt,
+struct Ring {
+    bytes: Vec<u8>,
     at: FileOffset,
     len: u64,
     log_guid: Uuid,
@@ -121,7 +130,7 @@ struct Ring<'a> {
     checksum_budget: u64,
 }
 
-impl Ring<'_> {
+impl Ring {
     /// The entries to replay, oldest first: the part of the active sequence from the head's tail on (2.3.3).
     ///
     /// The run found from the first sector may be the second half of one that began near the end of the ring; then its
@@ -178,9 +187,10 @@ impl Ring<'_> {
     /// The entry that begins at `at`, if every condition of 2.3.1 holds. Cheap conditions come first, so that stale
     /// sectors cost no checksum.
     fn judge(&mut self, at: u64) -> Result<Option<Entry>, ImageError> {
-        let first = self.read(at, SECTOR_LEN)?;
-        let Some(header) = wire::prefix::<raw::EntryHeader>(&first) else { return Ok(None) };
-        let Some(entry) = self.plausible(at, header) else { return Ok(None) };
+        let Some(header) = wire::prefix::<raw::EntryHeader>(&self.slice(at, SECTOR_LEN)).copied() else {
+            return Ok(None);
+        };
+        let Some(entry) = self.plausible(at, &header) else { return Ok(None) };
         self.checksum_budget = self.checksum_budget.checked_sub(entry.len).ok_or(ImageError::Limit {
             structure: Structure::Log,
             unit: "times its own length in overlapping candidate entries",
@@ -188,7 +198,7 @@ impl Ring<'_> {
             found: LOG_CHECKSUM_LAPS_MAX.saturating_add(1),
         })?;
         let checksum = header.checksum.get();
-        let bytes = self.read(at, entry.len)?;
+        let bytes = self.slice(at, entry.len);
         let valid = checksum::with_blank_field(&bytes, checksum::FIELD) == checksum
             && decode_patches(&entry, &bytes)
                 .is_some_and(|patches| patches.iter().all(|p| self.may_target(p)));
@@ -230,23 +240,22 @@ impl Ring<'_> {
 
     /// What an entry that was found valid does to the file.
     fn patches(&self, entry: &Entry) -> Result<Vec<LogPatch>, ImageError> {
-        let bytes = self.read(entry.at, entry.len)?;
-        decode_patches(entry, &bytes).ok_or_else(|| {
-            // Only a file that changes while it is read gets here.
+        decode_patches(entry, &self.slice(entry.at, entry.len)).ok_or_else(|| {
             let problem = Problem::NoActiveSequence { log_guid: self.log_guid };
             ImageError::corrupt(Structure::Log, FileOffset(self.at.0.saturating_add(entry.at)), problem)
         })
     }
 
     /// `len` bytes from `at` on, made straight where they wrap round the end of the ring.
-    fn read(&self, at: u64, len: u64) -> Result<Vec<u8>, ImageError> {
-        let mut bytes = vec![0; usize::try_from(len.min(self.len)).unwrap_or(0)];
-        let until_end = usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX).min(bytes.len());
-        let (before, wrapped) = bytes.split_at_mut(until_end);
-        let file_at = FileOffset(self.at.0.saturating_add(at));
-        self.source.read_exact_at(file_at, before).map_err(ImageError::reading(Structure::Log, file_at))?;
-        self.source.read_exact_at(self.at, wrapped).map_err(ImageError::reading(Structure::Log, self.at))?;
-        Ok(bytes)
+    fn slice(&self, at: u64, len: u64) -> Cow<'_, [u8]> {
+        let at = usize::try_from(at).unwrap_or(usize::MAX).min(self.bytes.len());
+        let len = usize::try_from(len).unwrap_or(usize::MAX).min(self.bytes.len());
+        let (before, behind) = self.bytes.split_at(at);
+        match (behind.get(..len), before.get(..len.saturating_sub(behind.len()))) {
+            (Some(straight), _) => Cow::Borrowed(straight),
+            (None, Some(wrapped)) => Cow::Owned([behind, wrapped].concat()),
+            (None, None) => Cow::Borrowed(behind),
+        }
     }
 }
 

@@ -137,7 +137,9 @@ impl Items {
 impl Item {
     fn array<const N: usize>(&self) -> Result<[u8; N], ImageError> {
         let found = u64::try_from(self.bytes.len()).unwrap_or(u64::MAX);
-        self.bytes.as_slice().try_into().map_err(|_| self.corrupt("Length", "the item's own length", found))
+        let expected = u64::try_from(N).unwrap_or(u64::MAX);
+        let problem = Problem::Length { expected, found };
+        self.bytes.as_slice().try_into().map_err(|_| ImageError::corrupt(self.structure, self.at, problem))
     }
 
     fn corrupt(&self, field: &'static str, expected: &'static str, found: u64) -> ImageError {

@@ -22,6 +22,12 @@ pub struct Linkage {
 }
 
 impl Linkage {
+    /// The identities, each once.
+    pub fn guids(&self) -> impl Iterator<Item = Uuid> {
+        let Self { first, second } = *self;
+        std::iter::once(first).chain(second.filter(move |second| *second != first))
+    }
+
     /// Whether an image with that `DataWriteGuid` is the parent.
     #[must_use]
     pub fn accepts(&self, data_write_guid: Uuid) -> bool {

@@ -57,15 +57,13 @@ fn read_table(file: &Overlay, index: usize) -> Result<TableBytes, ImageError> {
     let at = FileOffset(at);
     let mut bytes = vec![0; raw::LEN];
     file.read_exact_at(at, &mut bytes).map_err(ImageError::reading(structure, at))?;
-    let Some(header) = wire::prefix::<raw::TableHeader>(&bytes) else { return Ok(Ok(bytes)) };
-    if header.signature != *raw::SIGNATURE {
-        return Ok(Err(Problem::Signature { expected: "regi" }));
+    let header =
+        wire::prefix::<raw::TableHeader>(&bytes).filter(|header| header.signature == *raw::SIGNATURE);
+    let Some(header) = header else { return Ok(Err(Problem::Signature { expected: "regi" })) };
+    if let Err(problem) = checksum::verify(&bytes, header.checksum.get()) {
+        return Ok(Err(problem));
     }
-    let (found, count) = (header.checksum.get(), header.entry_count.get());
-    let expected = checksum::with_blank_field(&bytes, checksum::FIELD);
-    if expected != found {
-        return Ok(Err(Problem::Checksum { expected, found }));
-    }
+    let count = header.entry_count.get();
     if count > raw::ENTRIES_MAX {
         let most = u64::from(raw::ENTRIES_MAX);
         return Ok(Err(Problem::TooLarge { field: "EntryCount", most, found: count.into() }));

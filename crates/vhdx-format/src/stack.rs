@@ -85,13 +85,21 @@ impl OpenStack {
 
     /// The finished stack; the unfinished one comes back where a parent is still wanted.
     pub fn complete(self) -> Result<LayerStack, Self> {
-        if self.wanted().is_some() { Err(self) } else { Ok(LayerStack { layers: self.layers }) }
+        match (self.layers.first(), self.wanted()) {
+            (Some(leaf), None) => {
+                let geometry = *leaf.outline().geometry();
+                Ok(LayerStack { geometry, layers: self.layers })
+            }
+            _ => Err(self),
+        }
     }
 }
 
 /// A whole chain of images, leaf first, every link proved. Its disk is the leaf's.
 #[derive(Debug)]
 pub struct LayerStack {
+    /// The leaf's.
+    geometry: Geometry,
     layers: Vec<Layer>,
 }
 
@@ -101,17 +109,11 @@ impl LayerStack {
     pub fn layers(&self) -> &[Layer] {
         &self.layers
     }
-
-    /// The layer whose disk this is.
-    #[must_use]
-    pub fn leaf(&self) -> &Layer {
-        self.layers.first().unwrap_or_else(|| unreachable!("a stack begins with its leaf"))
-    }
 }
 
 impl VirtualDisk for LayerStack {
     fn geometry(&self) -> &Geometry {
-        self.leaf().outline().geometry()
+        &self.geometry
     }
 
     fn extents(&self, range: DiskRange) -> Extents<'_> {

@@ -9,7 +9,7 @@
 use crate::geometry::{BlockIndex, ChunkIndex};
 use crate::layer::Layer;
 use crate::wire::bat::{ENTRY_LEN, Entry, state};
-use crate::{DiskOffset, Extent, FileOffset, ImageError, LayerContent, Problem, Structure, bitmap};
+use crate::{DiskOffset, Extent, FileOffset, ImageError, LayerContent, Structure, bitmap};
 
 /// A position in one image's answer, moving forward.
 pub(crate) struct LayerCursor<'a> {
@@ -67,7 +67,7 @@ impl<'a> LayerCursor<'a> {
                 }))
             }
             state::PARTIALLY_PRESENT => self.sectors_from(at, block, entry),
-            other => Err(self.changed(block, other)),
+            _ => Err(self.changed(layout.payload_entry(block))),
         }
     }
 
@@ -98,26 +98,20 @@ impl<'a> LayerCursor<'a> {
         entry: Entry,
     ) -> Result<Extent<LayerContent>, ImageError> {
         let layout = self.layer.outline().layout();
-        let sector = u64::from(layout.geometry().logical_sector().bytes());
-        let (slice_at, slice_len) = layout.bitmap_slice(block);
-        let skipped = at.since(layout.block_start(block)).checked_div(sector).unwrap_or(0);
-        let first_bit = slice_at.saturating_mul(8).saturating_add(skipped);
-        let end_bit = slice_at.saturating_add(slice_len).saturating_mul(8);
+        let bits = layout.bits_from(at);
         let base = self.bitmap_of(layout.chunk_of(block))?;
-        self.bitmap.load(self.layer, Structure::SectorBitmap, base, first_bit / 8)?;
+        self.bitmap.load(self.layer, Structure::SectorBitmap, base, bits.start / 8)?;
         let page_bit = self.bitmap.at.saturating_mul(8);
-        let from = first_bit.saturating_sub(page_bit);
-        let (present, sectors) = bitmap::run(&self.bitmap.bytes, from, end_bit.saturating_sub(page_bit))
-            .ok_or_else(|| self.changed(block, entry.state()))?;
+        let (from, to) = (bits.start.saturating_sub(page_bit), bits.end.saturating_sub(page_bit));
+        let (present, sectors) = bitmap::run(&self.bitmap.bytes, from, to)
+            .ok_or_else(|| self.changed(layout.payload_entry(block)))?;
         let content = if present {
             LayerContent::Stored(self.in_block(entry, block, at))
         } else {
             LayerContent::Inherited
         };
         // A caller may ask from the middle of a sector; the run still ends at a sector's end.
-        let run_end = skipped.saturating_add(sectors).saturating_mul(sector);
-        let end = layout.block_start(block).0.saturating_add(run_end).min(layout.geometry().size());
-        Ok(Extent { start: at, len: DiskOffset(end).since(at), content })
+        Ok(Extent { start: at, len: layout.end_of_sectors(at, sectors).since(at), content })
     }
 
     fn in_block(&self, entry: Entry, block: BlockIndex, at: DiskOffset) -> FileOffset {
@@ -133,14 +127,19 @@ impl<'a> LayerCursor<'a> {
             return Ok(at);
         }
         // Read by itself: through the page it would push out the page of the chunk's payload entries.
-        let entry_at = self.layer.outline().layout().bitmap_entry(chunk).saturating_mul(ENTRY_LEN);
+        let index = self.layer.outline().layout().bitmap_entry(chunk);
+        let entry_at = index.saturating_mul(ENTRY_LEN);
         let file_at = FileOffset(self.layer.outline().regions.bat.at.0.saturating_add(entry_at));
         let mut word = [0; 8];
         self.layer
             .bytes()
             .read_exact_at(file_at, &mut word)
             .map_err(ImageError::reading(Structure::Bat, file_at))?;
-        let at = FileOffset(Entry(u64::from_le_bytes(word)).file_offset());
+        let entry = Entry(u64::from_le_bytes(word));
+        if entry.state() != state::BITMAP_PRESENT {
+            return Err(self.changed(index));
+        }
+        let at = FileOffset(entry.file_offset());
         self.bitmap_at = Some((chunk, at));
         Ok(at)
     }
@@ -149,14 +148,13 @@ impl<'a> LayerCursor<'a> {
         let at = index.saturating_mul(ENTRY_LEN);
         self.bat.load(self.layer, Structure::Bat, self.layer.outline().regions.bat.at, at)?;
         let word = self.bat.words_from(at).next();
-        word.map(Entry).ok_or_else(|| self.changed(BlockIndex(index), 0))
+        word.map(Entry).ok_or_else(|| self.changed(index))
     }
 
     /// The table was in order when the image was opened, so only a file that changes under us gets here.
-    fn changed(&self, block: BlockIndex, state: u8) -> ImageError {
-        let entry = self.layer.outline().layout().payload_entry(block);
-        let problem = Problem::BlockState { entry, state, expected: "what it was when the image was opened" };
-        ImageError::corrupt(Structure::Bat, self.layer.outline().regions.bat.at, problem)
+    fn changed(&self, entry: u64) -> ImageError {
+        let at = self.layer.outline().regions.bat.at.0.saturating_add(entry.saturating_mul(ENTRY_LEN));
+        ImageError::Changed { structure: Structure::Bat, at: FileOffset(at) }
     }
 }
 

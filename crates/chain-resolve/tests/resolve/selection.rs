@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use chain_resolve::{FolderError, Request, SelectError, Selection, resolve, select};
+use chain_resolve::{FolderError, LeafProblem, Request, SelectError, Selection, resolve, select};
 
 use crate::support::{Folder, base, child, parent};
 
 fn said(source: &Path, checkpoint: Option<&str>, parent_dirs: &[PathBuf]) -> Result<Selection, SelectError> {
-    select(&Request { source, vm: None, checkpoint, disk: None, parent_dirs })
+    select(&Request { source, vm: None, checkpoint, disk: None, parent_dirs, target: None })
 }
 
 /// The file of the only disk that was found.
@@ -45,7 +45,8 @@ fn of_two_leaves_none_is_picked() {
     let [_, first, last] = line(&folder);
     let branch = folder.save("web01_C.avhdx", &child("branch", &base("base"), ".\\web01.vhdx"));
     match leaf(&folder.root(), None) {
-        Err(SelectError::SeveralLeaves { mut candidates }) => {
+        Err(SelectError::SeveralLeaves { candidates, .. }) => {
+            let mut candidates: Vec<PathBuf> = candidates.into_iter().map(|choice| choice.path).collect();
             candidates.sort();
             assert_eq!(candidates, [last, branch]);
         }
@@ -61,11 +62,29 @@ fn an_image_that_can_not_be_read_may_be_the_leaf_and_is_a_candidate() {
     let damaged = folder.path("web01_X.avhdx");
     std::fs::write(&damaged, "vhdxfile, and nothing else").expect("a new file");
     match leaf(&folder.root(), None) {
-        Err(SelectError::SeveralLeaves { mut candidates }) => {
+        Err(SelectError::SeveralLeaves { candidates, .. }) => {
+            let mut candidates: Vec<PathBuf> = candidates.into_iter().map(|choice| choice.path).collect();
             candidates.sort();
             assert_eq!(candidates, [last, damaged]);
         }
         other => panic!("{other:?}"),
+    }
+}
+
+/// A leaf that was emptied or overwritten must not make its parent look like the newest state.
+#[test]
+fn what_is_called_like_an_image_and_is_none_may_have_been_the_leaf() {
+    let folder = Folder::new();
+    line(&folder);
+    for content in [&b""[..], b"something else", &[0; 8192]] {
+        std::fs::write(folder.path("web01_B.avhdx"), content).expect("a file");
+        match leaf(&folder.root(), None) {
+            Err(SelectError::SeveralLeaves { candidates, .. }) => {
+                let problems: Vec<_> = candidates.iter().map(|choice| choice.problem).collect();
+                assert_eq!(problems, [None, Some(LeafProblem::Damaged)]);
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }
 
@@ -117,7 +136,7 @@ fn an_unknown_name_comes_with_those_there_are() {
 #[test]
 fn a_folder_without_images_has_none() {
     let folder = Folder::new();
-    std::fs::write(folder.path("a.vhdx"), "no image").expect("a new file");
+    std::fs::write(folder.path("a.txt"), "no image").expect("a new file");
     assert!(
         matches!(leaf(&folder.root(), None), Err(SelectError::NoImages(found)) if found == folder.root())
     );

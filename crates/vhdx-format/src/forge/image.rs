@@ -366,8 +366,8 @@ impl Image {
             write_entry(file, places, index, bat::Entry::new(block.state, offset));
             let chunk = layout.chunk_of(BlockIndex(number)).0;
             if let Some(bitmap) = places.get(&Object::Bitmap(chunk)) {
-                let (slice_at, _) = layout.bitmap_slice(BlockIndex(number));
-                file.write(bitmap.start + slice_at, block.sectors.as_bytes());
+                let first_bit = layout.bits_from(layout.block_start(BlockIndex(number))).start;
+                file.write(bitmap.start + first_bit / 8, block.sectors.as_bytes());
             }
         });
     }

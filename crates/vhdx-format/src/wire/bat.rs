@@ -30,7 +30,8 @@ impl Entry {
 
     /// Bits 0 to 2.
     pub(crate) fn state(self) -> u8 {
-        u8::try_from(self.0 & STATE).unwrap_or(0)
+        let [low, ..] = self.0.to_le_bytes();
+        low & 0b111
     }
 
     /// Byte offset in the file.

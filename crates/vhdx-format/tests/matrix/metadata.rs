@@ -65,12 +65,12 @@ fn every_mandatory_item_has_its_own_length() {
         for wrong in [len - 1, len + 1, 60_000] {
             let mut image = dynamic();
             item(&mut image, number).bytes.resize(wrong, 0);
-            let problem = value("Length", "the item's own length", wrong as u64);
+            let problem = Problem::Length { expected: len as u64, found: wrong as u64 };
             assert_corrupt(&image.build(), structure, METADATA + at, problem);
         }
         let mut image = dynamic();
         item(&mut image, number).bytes.clear();
-        let problem = value("Length", "the item's own length", 0);
+        let problem = Problem::Length { expected: len as u64, found: 0 };
         assert_corrupt(&image.build(), structure, METADATA, problem);
     }
 }
