@@ -22,5 +22,5 @@ pub const VALUE_BYTES_MAX: usize = 16 << 20;
 /// Bytes of all values together: many entries may point to the same bytes.
 pub const VALUES_BYTES_MAX: usize = 64 << 20;
 
-/// Warnings kept; the rest is counted. More than this tells nobody more.
-pub const WARNINGS_MAX: usize = 64;
+/// Warnings kept of one kind of problem; the rest is counted. More of the same tells nobody more.
+pub const WARNINGS_PER_KIND_MAX: usize = 16;
