@@ -282,6 +282,27 @@ fn key_tables_are_found_without_their_object_table_but_not_in_the_log() {
 }
 
 #[test]
+fn a_table_found_by_searching_ends_with_its_page_unless_a_sound_key_follows() {
+    for (broken, paths) in [(true, vec!["/x"]), (false, vec!["/x", "/ghost"])] {
+        let mut bytes = Container::of(&[Node::new("x")]).build();
+        bytes[0x2000] ^= 1;
+        let mut ghost = Entry::new(EntryId(0), Parent::Root, &Node::new("ghost"), 2);
+        ghost.broken = broken;
+        let ghost = ghost.to_bytes((0, 0), 0, 0);
+        bytes[0x4000..0x4000 + ghost.len()].copy_from_slice(&ghost);
+        let store = hvs::read(&bytes).unwrap();
+        assert_eq!(store.tree.walk().map(|(path, _)| path).collect::<Vec<_>>(), paths);
+    }
+}
+
+#[test]
+fn a_table_that_is_listed_twice_is_read_once() {
+    let mut bytes = minimal().build();
+    bytes.copy_within(0x2008..0x201a, 0x201a);
+    assert_eq!(name_of(&clean(&bytes)), Some("A"));
+}
+
+#[test]
 fn a_damaged_slot_still_leads_to_its_key_table() {
     let mut bytes = many(400).build();
     bytes[0x2008] = 9;
