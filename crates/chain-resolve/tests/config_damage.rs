@@ -7,7 +7,7 @@
 use chain_resolve::forge::hvs::{Change, Container, Entry, EntryId, Parent, key_table, reseal};
 use chain_resolve::forge::vm::{Disk, Slot, Vm};
 use chain_resolve::forge::xml::{self, Encoding};
-use chain_resolve::vm::hvs::{self, Problem, Store};
+use chain_resolve::vm::hvs::{self, Problem, Store, Structure};
 use chain_resolve::vm::tree::{DEPTH_MAX, KeyTree, Node, Value};
 use chain_resolve::vm::xml::{NAME_BYTES_MAX, XmlError};
 use chain_resolve::vm::{Configuration, Form, Generation, read_keys, xml as xml_reader};
@@ -79,7 +79,7 @@ fn a_store_with_any_byte_of_a_structure_changed_is_an_error_or_has_a_warning() {
     let clean = small().build();
     let tree = hvs::read(&clean).unwrap().tree;
     for at in structures(&clean) {
-        for change in [0x01, 0x80, 0xFF, clean[at]] {
+        for change in [0x01, 0x80, 0xFF, clean[at], clean[at] ^ 1] {
             let mut bytes = clean.clone();
             bytes[at] ^= change;
             let Some(store) = survives(&bytes) else { continue };
@@ -153,24 +153,35 @@ fn keys_below_the_deepest_level_are_left_out_once() {
     assert!(store.tree.orphans.is_empty());
 }
 
-/// A table that holds only an enormous text may be listed at every offset: the text would be summed up each time.
+/// Tables that begin 32 bytes apart and each hold one text to nearly the end of the file, which is summed up.
 #[test]
 fn tables_that_overlap_do_not_multiply_the_work() {
     let mut bytes = Container::of(&[Node::new("x")]).build();
     bytes.resize(32 << 20, 0x41);
-    // An object table of 200 000 slots, each a key table from another byte to the end.
     let slots = 200_000_u32;
     bytes[0x2004..0x2008].copy_from_slice(&slots.to_le_bytes());
+    let (entry_len, data_len) = (16_u32 << 20, (16_u32 << 20) - 100);
     for i in 0..slots as usize {
-        let table = (8 << 20) + 16 * i;
+        let table = (8 << 20) + 32 * i;
         let slot = &mut bytes[0x2008 + 18 * i..][..18];
         slot[0] = 2;
         slot[5..13].copy_from_slice(&(table as u64).to_le_bytes());
-        slot[13..17].copy_from_slice(&u32::MAX.to_le_bytes());
-        bytes[table..table + 4].copy_from_slice(&[2, 0, 1, 0]);
+        slot[13..17].copy_from_slice(&(entry_len + 10).to_le_bytes());
+        let table = &mut bytes[table..][..32];
+        table[..4].copy_from_slice(&[2, 0, 1, 0]);
+        table[10] = 7;
+        table[11] = 0;
+        table[12..16].copy_from_slice(&entry_len.to_le_bytes());
+        // The name takes five bytes, so the length of the data is behind the index of the next table.
+        table[30] = 5;
+    }
+    for i in 0..slots as usize {
+        let at = (8 << 20) + 32 * (i + 1) + 4;
+        bytes[at..at + 4].copy_from_slice(&data_len.to_le_bytes());
     }
     let store = survives(&bytes).unwrap();
-    assert!(store.warnings.left_out > 0 && store.warnings.first.len() == hvs::limits::WARNINGS_MAX);
+    let limit = Problem::TooMany { structure: Structure::KeyTable, limit: hvs::limits::TABLE_BYTES_MAX };
+    assert!(store.warnings.first.iter().any(|warning| warning.problem == limit), "{:?}", store.warnings);
 }
 
 #[test]

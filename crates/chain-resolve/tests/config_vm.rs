@@ -118,6 +118,7 @@ fn scsi_controllers_are_numbered_by_the_manifest_not_by_the_tree() {
     let vm = vm(Generation::Two, &disks);
     let mut root = vm.configuration(Form::Store);
     root.children.reverse();
+    root.children.iter_mut().filter(|child| child.is_named("manifest")).for_each(|it| it.children.reverse());
     disks.sort_by_key(|disk| disk.path.clone());
     let expected: Vec<_> = [0, 2, 3]
         .iter()
@@ -143,10 +144,19 @@ fn controllers_that_the_manifest_does_not_list_are_detached_and_last() {
     let vm = vm(Generation::Two, &[disk(Slot::Scsi(0, 0), "old.vhdx"), disk(Slot::Scsi(1, 0), "new.vhdx")]);
     let mut root = vm.configuration(Form::Store);
     unlist(&mut root, vm.scsi_instance(0));
+    let (kind, instance) = (Uuid::from_u128(0xDF), Uuid::from_u128(0xDE));
+    let line = [("device", kind), ("instance", instance)];
+    let line = line.map(|(name, id)| Node::leaf(name, Value::String(id.to_string())));
+    root.children.push(Node::new("manifest").with([Node::new("vdev099").with(line)]));
+    root.children.push(with_drive(instance, "VHD", "other.vhdx"));
     let view = read(&store(&root));
-    let expected = [(ControllerKind::Scsi, 0, 0, "new.vhdx"), (ControllerKind::Scsi, 1, 0, "old.vhdx")];
+    let expected = [
+        (ControllerKind::Scsi, 0, 0, "new.vhdx"),
+        (ControllerKind::Other(Some(kind)), 2, 7, "other.vhdx"),
+        (ControllerKind::Scsi, 1, 0, "old.vhdx"),
+    ];
     assert_eq!(slots(&view), expected);
-    assert_eq!(view.disks.iter().map(|disk| disk.detached).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(view.disks.iter().map(|disk| disk.detached).collect::<Vec<_>>(), [false, false, true]);
 }
 
 #[test]

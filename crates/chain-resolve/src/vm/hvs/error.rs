@@ -2,9 +2,9 @@
 //!
 //! Every problem says where, what was expected, and what was found. Positions and bit patterns print as hex.
 
-use std::fmt;
+use std::{fmt, mem};
 
-use super::limits::WARNINGS_MAX;
+use super::limits::WARNINGS_PER_KIND_MAX;
 
 /// Nothing of the store can be read.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -273,10 +273,10 @@ pub enum LogFault {
     },
 }
 
-/// The first warnings of a store in the order they were found, and how many more there were.
+/// The first warnings of each kind in the order they were found, and how many more there were.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Warnings {
-    /// At most [`WARNINGS_MAX`].
+    /// At most [`WARNINGS_PER_KIND_MAX`] of each kind of problem: many of one must not hide the one of another.
     pub first: Vec<Warning>,
     /// Warnings that were only counted.
     pub left_out: usize,
@@ -290,7 +290,9 @@ impl Warnings {
     }
 
     pub(super) fn push(&mut self, at: usize, problem: Problem) {
-        if self.first.len() < WARNINGS_MAX {
+        let kind = mem::discriminant(&problem);
+        let same = self.first.iter().filter(|warning| mem::discriminant(&warning.problem) == kind);
+        if same.count() < WARNINGS_PER_KIND_MAX {
             self.first.push(Warning { at: super::bytes::offset(at), problem });
         } else {
             self.left_out = self.left_out.saturating_add(1);

@@ -1,8 +1,8 @@
 //! How much of a store is read at most, each limit with the argument for its value.
 
 /// Bytes of a store. Real configurations are below 100 KiB; every structure is looked at in memory, so this bounds
-/// memory and, as no byte is looked at more than a few times, time. A `.vmrs` with saved memory is larger: its keys are
-/// few, but nobody needs them for disks.
+/// memory and, as no byte is looked at more than a few times, time. A `.vmrs` with a guest's memory is larger and is
+/// refused: no disk is named there, and its bytes should not be brought into memory to learn that.
 pub const STORE_BYTES_MAX: usize = 64 << 20;
 
 /// Object tables, and slots in all of them together. Real stores have one table of 227 slots.
@@ -22,5 +22,5 @@ pub const VALUE_BYTES_MAX: usize = 16 << 20;
 /// Bytes of all values together: many entries may point to the same bytes.
 pub const VALUES_BYTES_MAX: usize = 64 << 20;
 
-/// Warnings kept; the rest is counted. More than this tells nobody more.
-pub const WARNINGS_MAX: usize = 64;
+/// Warnings kept of one kind of problem; the rest is counted. More of the same tells nobody more.
+pub const WARNINGS_PER_KIND_MAX: usize = 16;
