@@ -321,7 +321,7 @@ fn is_link_loop(_: &io::Error) -> bool {
 }
 
 /// An error and its sources in one line. A message never repeats its source, so nothing is said twice.
-fn with_sources(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

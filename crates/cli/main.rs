@@ -7,6 +7,7 @@ mod args;
 mod commands;
 mod failure;
 mod file_names;
+mod forest;
 mod interrupt;
 mod plan;
 mod progress;
@@ -30,6 +31,8 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command.unwrap_or(Command::Export(cli.export)) {
         Command::Export(args) => commands::export::run(args),
+        Command::List(args) => commands::list::run(&args),
+        Command::Tree(args) => commands::tree::run(&args),
         Command::Info(args) => commands::info::run(&args),
         Command::Map(args) => commands::map::run(&args),
     }

@@ -1,4 +1,7 @@
-//! Sizes as people write and read them, and names as a terminal may show them.
+//! Sizes as people write and read them, and text as a terminal may show it.
+
+/// Lines are kept within this many columns where no single name is longer.
+pub(crate) const WIDTH: usize = 80;
 
 /// Parses `2097152`, `2M`, `2MiB`: binary units, no fractions.
 pub(crate) fn parse_size(text: &str) -> Option<u64> {
@@ -38,6 +41,30 @@ pub(crate) fn printable(text: &str) -> String {
     escaped.collect()
 }
 
+/// How many columns a terminal takes for it. Scripts of East Asia take two for each character; where that is not so, a
+/// line is broken too early, which does no harm.
+pub(crate) fn columns(text: &str) -> usize {
+    text.chars().map(|c| if c < '\u{2e80}' { 1 } else { 2 }).sum()
+}
+
+/// Printable text in lines that begin with `indent` and are broken at spaces only.
+pub(crate) fn wrapped(text: &str, indent: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in printable(text).split(' ') {
+        if !line.is_empty() && columns(indent) + columns(&line) + 1 + columns(word) > WIDTH {
+            lines.push(format!("{indent}{line}"));
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(format!("{indent}{line}"));
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,6 +72,16 @@ mod tests {
     #[test]
     fn a_name_can_not_steer_the_terminal() {
         assert_eq!(printable("a\u{1b}[2Jb\nc\\d"), "a\\u{1b}[2Jb\\nc\\d");
+    }
+
+    #[test]
+    fn lines_are_broken_at_spaces_and_nothing_is_lost() {
+        let text = "word ".repeat(40) + &"x".repeat(100);
+        let lines = wrapped(&text, "  ");
+        assert!(lines.iter().all(|line| line.len() <= WIDTH || !line.trim().contains(' ')), "{lines:?}");
+        let joined: Vec<&str> = lines.iter().map(|line| line.trim_start()).collect();
+        assert_eq!(joined.join(" "), text);
+        assert_eq!(columns("a更"), 3);
     }
 
     #[test]
