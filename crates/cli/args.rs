@@ -30,6 +30,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Write the disk into one image (what happens without a command)
     Export(ExportArgs),
+    /// Say which VMs, checkpoints and disks a folder holds, and in which file each state is
+    List(ListArgs),
+    /// Draw which state came from which
+    Tree(TreeArgs),
     /// Say what an image is, or each image of its chain
     Info(InfoArgs),
     /// Say what each run of the disk holds, and which file holds it
@@ -54,6 +58,59 @@ pub(crate) struct SourceArgs {
     /// Another folder in which parents may be found, by identity; may be repeated
     #[arg(long, value_name = "DIR")]
     pub(crate) parent_dir: Vec<PathBuf>,
+}
+
+/// Which folder, and which VM in it.
+#[derive(Debug, Args)]
+pub(crate) struct FolderArgs {
+    /// A VM folder or a folder of VMs, a .vmcx or .xml, or a disk file [default: `$VHDX_EXPORT_SOURCE`, else `.`]
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: Option<PathBuf>,
+    /// Only this VM, by name or GUID
+    #[arg(long, value_name = "VM")]
+    pub(crate) vm: Option<String>,
+    /// Another folder in which parents may be found, by identity; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub(crate) parent_dir: Vec<PathBuf>,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) folder: FolderArgs,
+    /// Print a JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `tree`.
+#[derive(Debug, Args)]
+pub(crate) struct TreeArgs {
+    #[command(flatten)]
+    pub(crate) folder: FolderArgs,
+    /// How to draw it
+    #[arg(short = 'O', long, value_enum, default_value_t = TreeFormat::Text)]
+    pub(crate) format: TreeFormat,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) json: bool,
+    /// Draw with ASCII characters only [default: if the locale is not UTF-8]
+    #[arg(long)]
+    pub(crate) ascii: bool,
+}
+
+/// How a tree is drawn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum TreeFormat {
+    /// For a terminal or a mail
+    Text,
+    /// A Mermaid flowchart, for tickets and wikis
+    Mermaid,
+    /// For Graphviz
+    Dot,
+    /// The document of `list --json`
+    Json,
 }
 
 /// Arguments of `export`.
@@ -155,6 +212,7 @@ pub(crate) enum ProgressStyle {
 
 const EXAMPLES: &str = "\
 Examples:
+  vhdx-export list /backup/web01
   vhdx-export web01.vhdx --out web01.raw
   vhdx-export 'Virtual Hard Disks' --checkpoint web01_5C2A… --out merged.vhdx
   vhdx-export web01_5C2A….avhdx --out - --format raw | sha256sum
@@ -162,6 +220,9 @@ Examples:
 
 const EXAMPLES_AND_CODES: &str = "\
 Examples:
+  Which checkpoints are there, and which file holds the state of each?
+    vhdx-export list /backup/web01
+
   Flatten the newest state of a lone chain, from inside its folder:
     vhdx-export --out merged.vhdx
 

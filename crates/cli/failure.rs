@@ -13,7 +13,7 @@ use export_sinks::{ExportError, Place, SinkError, SpaceError, TargetError};
 use vhdx_format::{ImageError, Problem, ReadError};
 
 use crate::plan::UsageError;
-use crate::units::{printable, say};
+use crate::terminal::{printable, say};
 
 /// Exit codes. They are stable; a test holds the README to them.
 pub(crate) mod code {
@@ -352,7 +352,7 @@ fn is_link_loop(_: &io::Error) -> bool {
 }
 
 /// An error and its sources in one line. A message never repeats its source, so nothing is said twice.
-fn with_sources(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -7,10 +7,12 @@ mod args;
 mod commands;
 mod failure;
 mod file_names;
+mod forest;
 mod interrupt;
 mod plan;
 mod progress;
 mod report;
+mod terminal;
 mod units;
 
 use std::process::ExitCode;
@@ -30,6 +32,8 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command.unwrap_or(Command::Export(cli.export)) {
         Command::Export(args) => commands::export::run(args),
+        Command::List(args) => commands::list::run(&args),
+        Command::Tree(args) => commands::tree::run(&args),
         Command::Info(args) => commands::info::run(&args),
         Command::Map(args) => commands::map::run(&args),
     }

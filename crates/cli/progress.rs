@@ -9,7 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle as BarStyle};
 use serde::Serialize;
 
 use crate::args::ProgressStyle;
-use crate::units::{say, show_size};
+use crate::terminal::say;
+use crate::units::show_size;
 
 /// What draws the progress of a disk of `total` bytes.
 pub(crate) fn drawn(style: ProgressStyle, total: u64) -> Box<dyn Progress> {

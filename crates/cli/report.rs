@@ -1,7 +1,9 @@
 //! The results of commands as JSON: what `--json` prints, as plain data.
 //!
 //! Field names of `qemu-img info` and `qemu-img map` mean what they mean there; the others are ours. Numbers are bytes
-//! unless the name says otherwise.
+//! unless the name says otherwise. Of `list` and `tree` it is in [`folder`].
+
+pub(crate) mod folder;
 
 use chain_resolve::{Chain, ChainFile, FoundBy, SourceFile};
 use serde::Serialize;

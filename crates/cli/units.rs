@@ -1,6 +1,4 @@
-//! Sizes as people write and read them, names as a terminal may show them, and talking on standard error.
-
-use std::io::Write;
+//! Sizes as people write and read them.
 
 /// Parses `2097152`, `2M`, `2MiB`: binary units, no fractions.
 pub(crate) fn parse_size(text: &str) -> Option<u64> {
@@ -33,26 +31,9 @@ pub(crate) fn show_size(bytes: u64) -> String {
     }
 }
 
-/// Names come from disks and images: what a terminal would obey is shown as an escape.
-pub(crate) fn printable(text: &str) -> String {
-    let escaped =
-        text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() });
-    escaped.collect()
-}
-
-/// Says something on standard error. Nobody may be listening there, which is no reason to stop.
-pub(crate) fn say(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_can_not_steer_the_terminal() {
-        assert_eq!(printable("a\u{1b}[2Jb\nc\\d"), "a\\u{1b}[2Jb\\nc\\d");
-    }
 
     #[test]
     fn sizes_are_read_in_binary_units() {

@@ -39,5 +39,5 @@ pub use folder::{Folder, FolderError};
 pub use links::{ImageIndex, ParentLink};
 pub use policy::{Refusal, SearchPolicy};
 pub use resolve::{open_image, resolve};
-pub use select::{Request, SelectError, SelectedDisk, Selection, select};
+pub use select::{Request, SelectError, SelectedDisk, Selection, select, select_vms};
 pub use store::{FileId, SourceFile, StoreError};

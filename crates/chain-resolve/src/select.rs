@@ -202,33 +202,45 @@ fn file_state(folder: &Folder, leaf: PathBuf) -> Selection {
     Selection { disks: vec![disk], vm: None, checkpoint: None, policy: folder.policy().clone() }
 }
 
-/// The VM that is meant; `None` where there is no configuration, or where the checkpoint is the name of a disk file and
-/// VMs are not asked for.
-fn which_vm<'a>(folder: &'a Folder, request: &Request<'_>) -> Result<Option<&'a Vm>, SelectError> {
+/// The VMs that are meant where several may be: those that are called `name`, the one of the configuration that `source`
+/// is, else all of them.
+pub fn select_vms<'a>(
+    folder: &'a Folder,
+    source: &Path,
+    name: Option<&str>,
+) -> Result<Vec<&'a Vm>, SelectError> {
     let all = folder.machines();
-    let choices = |vms: &[&Vm]| vms.iter().map(|vm| VmChoice::of(vm)).collect();
-    if let Some(name) = request.vm {
+    if let Some(name) = name {
         let fitting = names::vms(all, name);
-        return match fitting.as_slice() {
-            [only] => Ok(Some(only)),
-            [] => {
-                let candidates = choices(&all.iter().collect::<Vec<_>>());
-                Err(SelectError::NoSuchVm { name: name.to_owned(), candidates })
-            }
-            several => Err(SelectError::SeveralVms { candidates: choices(several) }),
-        };
+        if fitting.is_empty() {
+            return Err(SelectError::NoSuchVm { name: name.to_owned(), candidates: choices(all) });
+        }
+        return Ok(fitting);
     }
-    let own = std::fs::canonicalize(request.source).unwrap_or_default();
+    let own = std::fs::canonicalize(source).unwrap_or_default();
     let of_file = all.iter().find(|vm| names::configurations(vm).any(|path| path == own));
-    match (of_file, all) {
-        (Some(vm), _) => Ok(Some(vm)),
-        (None, []) => Ok(None),
-        (None, [only]) => Ok(Some(only)),
-        (None, _) => match request.checkpoint {
-            Some(name) if names::disk_file(folder, Some(name), request.disk).is_ok() => Ok(None),
-            _ => Err(SelectError::SeveralVms { candidates: choices(&all.iter().collect::<Vec<_>>()) }),
+    Ok(of_file.map_or_else(|| all.iter().collect(), |vm| vec![vm]))
+}
+
+/// The one VM that is meant; `None` where there is no configuration, or where the checkpoint is the name of a disk file
+/// and VMs are not asked for.
+fn which_vm<'a>(folder: &'a Folder, request: &Request<'_>) -> Result<Option<&'a Vm>, SelectError> {
+    match select_vms(folder, request.source, request.vm)?.as_slice() {
+        [] => Ok(None),
+        [only] => Ok(Some(only)),
+        several => match request.checkpoint {
+            Some(name)
+                if request.vm.is_none() && names::disk_file(folder, Some(name), request.disk).is_ok() =>
+            {
+                Ok(None)
+            }
+            _ => Err(SelectError::SeveralVms { candidates: choices(several.iter().copied()) }),
         },
     }
+}
+
+fn choices<'a>(vms: impl IntoIterator<Item = &'a Vm>) -> Vec<VmChoice> {
+    vms.into_iter().map(VmChoice::of).collect()
 }
 
 /// The state that is meant, with its label; `None` where the checkpoint is the name of a disk file.

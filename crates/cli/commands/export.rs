@@ -17,7 +17,8 @@ use crate::interrupt::{self, Leftovers};
 use crate::plan::{self, Artifact, Destination, ExportPlan, Notes, Output, Results, SpaceCheck};
 use crate::progress;
 use crate::report::{ArtifactReport, DiskReport, ExportReport, LinkReport};
-use crate::units::{printable, say, show_size};
+use crate::terminal::{printable, say};
+use crate::units::show_size;
 
 pub(crate) fn run(args: ExportArgs) -> Result<(), Failure> {
     let plan = ExportPlan::new(args)?;

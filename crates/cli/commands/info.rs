@@ -9,7 +9,8 @@ use crate::commands::print_json;
 use crate::failure::Failure;
 use crate::plan;
 use crate::report::{ImageInfo, Log};
-use crate::units::{printable, show_size};
+use crate::terminal::printable;
+use crate::units::show_size;
 
 pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
     let selection = plan::selection(&args.source, None)?;

@@ -12,7 +12,7 @@ use crate::commands::read_failure;
 use crate::failure::Failure;
 use crate::plan;
 use crate::report::MapEntry;
-use crate::units::printable;
+use crate::terminal::printable;
 
 pub(crate) fn run(args: &MapArgs) -> Result<(), Failure> {
     let selection = plan::selection(&args.source, None)?;

@@ -2,20 +2,37 @@
 
 pub(crate) mod export;
 pub(crate) mod info;
+pub(crate) mod list;
 pub(crate) mod map;
+pub(crate) mod tree;
 
 use std::io::{self, Write};
 
-use chain_resolve::{Chain, FoundBy};
+use chain_resolve::{Chain, Folder, FoundBy, SelectError, select_vms};
 use serde::Serialize;
 use vhdx_format::ReadError;
 
+use crate::args::FolderArgs;
 use crate::failure::Failure;
+use crate::plan;
+use crate::report::folder::FolderReport;
 
 /// Prints one JSON document.
 fn print_json(out: &mut dyn Write, value: &impl Serialize) -> Result<(), Failure> {
     let printed = serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::from);
     printed.and_then(|()| writeln!(out)).map_err(Failure::Output)
+}
+
+/// What the folder holds that was asked for.
+fn folder_report(args: &FolderArgs) -> Result<FolderReport, Failure> {
+    let source = plan::path_or_default(args.source.as_deref());
+    let folder = Folder::scan(&source, &args.parent_dir).map_err(SelectError::from)?;
+    let vms = select_vms(&folder, &source, args.vm.as_deref())?;
+    let report = FolderReport::new(&folder, &vms);
+    if report.vms.is_empty() && report.images.is_empty() && report.unreadable.is_empty() {
+        return Err(SelectError::NoImages(folder.root().to_path_buf()).into());
+    }
+    Ok(report)
 }
 
 /// A failed read, with the name of the file at fault.
