@@ -202,17 +202,8 @@ fn file_state(folder: &Folder, leaf: PathBuf) -> Selection {
 /// VMs are not asked for.
 fn which_vm<'a>(folder: &'a Folder, request: &Request<'_>) -> Result<Option<&'a Vm>, SelectError> {
     let all = folder.machines();
-    let choices = |vms: &[&Vm]| vms.iter().map(|vm| VmChoice::of(vm)).collect();
     if let Some(name) = request.vm {
-        let fitting = names::vms(all, name);
-        return match fitting.as_slice() {
-            [only] => Ok(Some(only)),
-            [] => {
-                let candidates = choices(&all.iter().collect::<Vec<_>>());
-                Err(SelectError::NoSuchVm { name: name.to_owned(), candidates })
-            }
-            several => Err(SelectError::SeveralVms { candidates: choices(several) }),
-        };
+        return vm_named(folder, name).map(Some);
     }
     let own = std::fs::canonicalize(request.source).unwrap_or_default();
     let of_file = all.iter().find(|vm| names::configurations(vm).any(|path| path == own));
@@ -222,8 +213,24 @@ fn which_vm<'a>(folder: &'a Folder, request: &Request<'_>) -> Result<Option<&'a 
         (None, [only]) => Ok(Some(only)),
         (None, _) => match request.checkpoint {
             Some(name) if names::disk_file(folder, Some(name), request.disk).is_ok() => Ok(None),
-            _ => Err(SelectError::SeveralVms { candidates: choices(&all.iter().collect::<Vec<_>>()) }),
+            _ => Err(SelectError::SeveralVms { candidates: all.iter().map(VmChoice::of).collect() }),
         },
+    }
+}
+
+/// The VM of that name or GUID.
+pub fn vm_named<'a>(folder: &'a Folder, name: &str) -> Result<&'a Vm, SelectError> {
+    let all = folder.machines();
+    let fitting = names::vms(all, name);
+    match fitting.as_slice() {
+        [only] => Ok(only),
+        [] => {
+            let candidates = all.iter().map(VmChoice::of).collect();
+            Err(SelectError::NoSuchVm { name: name.to_owned(), candidates })
+        }
+        several => {
+            Err(SelectError::SeveralVms { candidates: several.iter().map(|vm| VmChoice::of(vm)).collect() })
+        }
     }
 }
 
