@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use chain_resolve::{
-    ChangeError, CheckpointChoice, FolderError, ResolveError, ScanError, SelectError, StoreError, VmChoice,
-    WhyNot,
+    ChangeError, CheckpointChoice, FolderError, OpenKeysError, ReadConfigurationError, ResolveError,
+    ScanError, SelectError, StoreError, VmChoice, WhyNot,
 };
 use export_sinks::{ExportError, SinkError, SpaceError};
 use vhdx_format::{ImageError, ReadError};
@@ -44,6 +44,8 @@ pub(crate) enum Failure {
     Export(#[from] ExportError),
     #[error(transparent)]
     Change(#[from] ChangeError),
+    #[error(transparent)]
+    Keys(#[from] OpenKeysError),
     #[error("cannot write the result")]
     Output(#[source] io::Error),
     #[error("cannot listen for signals")]
@@ -82,6 +84,7 @@ impl Failure {
             Self::Read { source, .. } => read_code(source),
             Self::Export(error) => export_code(error),
             Self::Change(error) => change_code(error),
+            Self::Keys(error) => keys_code(error),
             Self::Output(error) | Self::Signals(error) => io_code(error),
         }
     }
@@ -132,6 +135,7 @@ impl Failure {
             }
             Self::Usage(UsageError::StreamWithoutFormat) => "for example `--out - --format raw`",
             Self::Usage(UsageError::Terminal) => "redirect it into a file or a pipe",
+            Self::Usage(UsageError::KeysOfImage) => "name a .vmcx, .vmrs or .xml as SOURCE",
             Self::Usage(_) => "see `vhdx-export --help`",
             Self::Select(SelectError::SeveralVms { candidates }) => return several_vms_hint(candidates),
             Self::Select(SelectError::WhichCheckpoint { candidates, .. }) => {
@@ -289,6 +293,14 @@ fn change_code(error: &ChangeError) -> u8 {
     }
 }
 
+fn keys_code(error: &OpenKeysError) -> u8 {
+    match error {
+        OpenKeysError::Store(StoreError::Open { source, .. })
+        | OpenKeysError::Read { source: ReadConfigurationError::Io(source), .. } => io_code(source),
+        OpenKeysError::Store(_) | OpenKeysError::Read { .. } => code::CORRUPT,
+    }
+}
+
 /// What the system's answers mean for whoever may try again. A file that ends earlier than when it was opened has
 /// changed.
 fn io_code(error: &io::Error) -> u8 {
@@ -321,7 +333,7 @@ fn is_link_loop(_: &io::Error) -> bool {
 }
 
 /// An error and its sources in one line. A message never repeats its source, so nothing is said twice.
-fn with_sources(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -29,6 +29,8 @@ pub(crate) enum UsageError {
     VhdxOnly(&'static str),
     #[error("--out is missing")]
     NoTarget,
+    #[error("--keys makes sense for one configuration only")]
+    KeysOfImage,
 }
 
 /// Where the artifacts go.
@@ -190,8 +192,13 @@ fn parse_block_size(text: &str) -> Result<BlockSize, UsageError> {
 
 /// SOURCE, or what stands for it.
 pub(crate) fn source_path(args: &SourceArgs) -> PathBuf {
+    path_or_default(args.source.as_deref())
+}
+
+/// The path that was typed, or what stands for SOURCE.
+pub(crate) fn path_or_default(typed: Option<&Path>) -> PathBuf {
     let from_environment = || std::env::var_os("VHDX_EXPORT_SOURCE").filter(|value| !value.is_empty());
-    let source = args.source.clone().or_else(|| from_environment().map(PathBuf::from));
+    let source = typed.map(Path::to_path_buf).or_else(|| from_environment().map(PathBuf::from));
     source.unwrap_or_else(|| PathBuf::from("."))
 }
 
