@@ -62,14 +62,14 @@ fn a_checkpoint_named_with_the_file_still_means_its_disk() {
 #[test]
 fn every_key_of_any_store_is_dumped_with_its_type() {
     let web01 = Web01::new();
-    let bytes: Vec<u8> = (0..40).collect();
+    let bytes: Vec<u8> = [0xA7; 40].to_vec();
     let keys = Node::new("other").with([
         Node::leaf("int", Value::Int(-5)),
         Node::leaf("uint", Value::UInt(u64::MAX)),
         Node::leaf("double", Value::Double(0.5)),
         Node::leaf("text", Value::String("a\u{1b}[2J\nb".to_owned())),
         Node::leaf("text", Value::String("again".to_owned())),
-        Node::leaf("bytes", Value::Bytes(bytes.clone())),
+        Node::leaf("bytes", Value::Bytes(bytes)),
         Node::leaf("flag", Value::Bool(true)),
         Node::new("empty"),
     ]);
@@ -83,7 +83,7 @@ fn every_key_of_any_store_is_dumped_with_its_type() {
         "\n/other/double = double 0.5\n",
         "\n/other/text = string \"a\\u{1b}[2J\\nb\"\n",
         "\n/other/text = string \"again\"\n",
-        "1e1f… (40 bytes)\n",
+        "a7a7a7… (40 bytes)\n",
         "\n/other/flag = bool true\n",
         "\n/other/empty/\n",
     ] {
@@ -92,7 +92,7 @@ fn every_key_of_any_store_is_dumped_with_its_type() {
     let json = web01.bench.run(&["info", "--keys", "--json", "vm/data.vmcx"]).succeeds().json();
     assert_eq!(json["configuration"], json!(null));
     let values: Vec<_> = json["keys"].as_array().unwrap().iter().map(|key| key["value"].clone()).collect();
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = "a7".repeat(40);
     let texts = ["a\u{1b}[2J\nb", "again"];
     let expected = json!([null, -5, u64::MAX, 0.5, texts[0], texts[1], hex, true, null]);
     assert_eq!(json!(values), expected);
@@ -131,7 +131,7 @@ fn real_configurations_say_what_they_are() {
             assert_eq!(found["id"], id.to_string());
         }
         let disk = found["disks"][0]["path"].as_str().unwrap();
-        assert!(disk.ends_with(".vhdx"), "{disk}");
+        assert!(disk.contains(":\\") && disk.contains(".vhdx"), "{disk}");
         let text = web01.bench.run(&["info", path.to_str().unwrap()]).succeeds();
         assert!(text.text().contains(&format!("{slot:<8} {disk}\n")), "{}", text.text());
     }

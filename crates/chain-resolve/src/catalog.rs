@@ -298,13 +298,17 @@ fn is_disk_name(path: &Path) -> bool {
 }
 
 /// The configuration in a file, unless the file holds something else. XML of any kind lies about in such folders, so
-/// one that makes no sense counts as a damaged configuration only where its name is that of one, a GUID.
+/// one that makes no sense counts as a damaged configuration only where its name is that of one, a GUID. A file of that
+/// name in one of Hyper-V's own folders is one, even if nothing in it says so any more.
 fn look_at_configuration(file: &OpenFile) -> Option<ConfigurationFile> {
     let SourceFile { path, modified, .. } = file.source.clone();
     let stem = path.file_stem().and_then(|stem| stem.to_str()).and_then(parse_guid);
     let is_xml = path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("xml"));
+    let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
+    let in_place =
+        stem.is_some() && ["Virtual Machines", "Snapshots"].iter().any(|own| same_name(folder, own));
     match read_configuration(file) {
-        Err(ReadConfigurationError::Content(ConfigurationError::NotAConfiguration(_))) => None,
+        Err(ReadConfigurationError::Content(ConfigurationError::NotAConfiguration(_))) if !in_place => None,
         Err(_) if is_xml && stem.is_none() => None,
         configuration => Some(ConfigurationFile { path, modified, configuration }),
     }

@@ -168,14 +168,29 @@ fn print_finding(out: &mut dyn Write, folder: &Folder, finding: &Finding<'_>) ->
     for detail in &words.details {
         writeln!(out, "  {}", printable(detail))?;
     }
-    writeln!(out, "  why: {}", printable(&words.why))?;
+    print_wrapped(out, "  why: ", &printable(&words.why))?;
     for state in &finding.harm.states {
         writeln!(out, "  lost: {}", printable(&words::state(state)))?;
     }
     for image in &finding.harm.images {
         writeln!(out, "  lost: what `{}` holds, which is built on it", printable(&short(folder, image)))?;
     }
-    writeln!(out, "  do: {}", printable(&words.advice))
+    print_wrapped(out, "  do:  ", &printable(&words.advice))
+}
+
+/// Prose in lines that fit a terminal; names and positions have lines of their own, which nobody cuts.
+fn print_wrapped(out: &mut dyn Write, label: &str, text: &str) -> io::Result<()> {
+    const COLUMNS: usize = 80;
+    let mut line = label.to_owned();
+    for word in text.split(' ') {
+        if line.chars().count() + word.chars().count() > COLUMNS && line.len() > label.len() {
+            writeln!(out, "{}", line.trim_end())?;
+            line = " ".repeat(label.len());
+        }
+        line.push_str(word);
+        line.push(' ');
+    }
+    writeln!(out, "{}", line.trim_end())
 }
 
 fn counted(number: usize, what: &str) -> String {
