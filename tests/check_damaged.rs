@@ -37,3 +37,24 @@ fn every_damaged_fixture_is_an_error() {
     }
     assert!(seen > 40, "{seen} fixtures");
 }
+
+#[test]
+fn unfinished_and_unknown_files_are_told_from_damaged_ones() {
+    for (name, kind, advice) in [
+        ("incomplete-file", "incomplete", "let Hyper-V finish the merge"),
+        ("version-2", "unsupported", "convert it on a Hyper-V host"),
+        ("unknown-required-region", "unsupported", "convert it on a Hyper-V host"),
+        ("blocks-overlap", "damaged", "use an older backup"),
+        ("block-at-zero", "damaged", "use an older backup"),
+        ("truncated-in-payload", "truncated", "compare the lengths"),
+        ("truncated-below-flushed", "truncated", "compare the lengths"),
+        ("not-an-image", "not-an-image", "use an older backup"),
+    ] {
+        let bench = Bench::new();
+        unpack(&fixtures().join(format!("{name}.vhdx.zst")), &bench);
+        let json = bench.run(&["check", "vm", "--json"]).ends_with(6).json();
+        let worst = &json["findings"][0];
+        assert_eq!(worst["kind"], kind, "{name}");
+        assert!(worst["advice"].as_str().unwrap().contains(advice), "{name}: {worst}");
+    }
+}
