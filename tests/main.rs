@@ -10,11 +10,17 @@
 mod harness;
 
 #[cfg(test)]
+mod check;
+#[cfg(test)]
+mod check_damaged;
+#[cfg(test)]
 mod damaged;
 #[cfg(test)]
 mod export;
 #[cfg(test)]
 mod info;
+#[cfg(test)]
+mod info_config;
 #[cfg(test)]
 mod interrupted;
 #[cfg(test)]

@@ -34,10 +34,12 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Draw which state came from which
     Tree(TreeArgs),
-    /// Say what an image is, or each image of its chain
+    /// Say what an image is, or each image of its chain, or what a VM configuration says
     Info(InfoArgs),
     /// Say what each run of the disk holds, and which file holds it
     Map(MapArgs),
+    /// Say everything that is wrong with a folder, worst first, and what to do about it
+    Check(CheckArgs),
 }
 
 /// Which disk, in which state.
@@ -162,7 +164,10 @@ pub(crate) struct InfoArgs {
     /// Every image of the chain, leaf first
     #[arg(long)]
     pub(crate) chain: bool,
-    /// Print a JSON document, with the field names of `qemu-img info`
+    /// Every key of a VM configuration or of another store of Hyper-V (.vmcx, .vmrs, .xml)
+    #[arg(long, conflicts_with = "chain")]
+    pub(crate) keys: bool,
+    /// Print a JSON document; of images with the field names of `qemu-img info`
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -173,6 +178,23 @@ pub(crate) struct MapArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     /// Print a JSON document, with the field names of `qemu-img map`
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// A VM folder or a folder of VMs; a file stands for its folder [default: `$VHDX_EXPORT_SOURCE`, else `.`]
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: Option<PathBuf>,
+    /// Only what may concern this VM, by name or GUID
+    #[arg(long, value_name = "VM")]
+    pub(crate) vm: Option<String>,
+    /// Another folder in which parents may be found, by identity; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub(crate) parent_dir: Vec<PathBuf>,
+    /// Print a JSON document
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -216,7 +238,8 @@ Examples:
   vhdx-export web01.vhdx --out web01.raw
   vhdx-export 'Virtual Hard Disks' --checkpoint web01_5C2A… --out merged.vhdx
   vhdx-export web01_5C2A….avhdx --out - --format raw | sha256sum
-  vhdx-export info --chain web01_5C2A….avhdx";
+  vhdx-export info --chain web01_5C2A….avhdx
+  vhdx-export check /backup/web01";
 
 const EXAMPLES_AND_CODES: &str = "\
 Examples:
@@ -237,6 +260,9 @@ Examples:
 
   What is this file, and what is it built on?
     vhdx-export info --chain web01_5C2A….avhdx
+
+  Is this backup complete and in order?
+    vhdx-export check /backup/web01
 
 Exit codes:
   0 ok                         6 source corrupt or unsupported

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chain_resolve::{
-    ChangeError, CheckpointChoice, FolderError, LeafChoice, ResolveError, ScanError, SelectError, StoreError,
-    Tried, VmChoice, WhyNot,
+    ChangeError, CheckpointChoice, FolderError, LeafChoice, OpenKeysError, ReadConfigurationError,
+    ResolveError, ScanError, SelectError, StoreError, Tried, VmChoice, WhyNot,
 };
 use export_sinks::{ExportError, Place, SinkError, SpaceError, TargetError};
 use vhdx_format::{ImageError, Problem, ReadError};
@@ -44,6 +44,8 @@ pub(crate) enum Failure {
     Export(#[from] ExportError),
     #[error(transparent)]
     Change(#[from] ChangeError),
+    #[error(transparent)]
+    Keys(#[from] OpenKeysError),
     #[error("cannot write the result")]
     Output(#[source] io::Error),
     #[error("cannot listen for signals")]
@@ -82,6 +84,7 @@ impl Failure {
             Self::Read { source, .. } => read_code(source),
             Self::Export(error) => export_code(error),
             Self::Change(error) => change_code(error),
+            Self::Keys(error) => keys_code(error),
             Self::Output(error) | Self::Signals(error) => io_code(error),
         }
     }
@@ -135,6 +138,7 @@ impl Failure {
             }
             Self::Usage(UsageError::StreamWithoutFormat) => "for example `--out - --format raw`",
             Self::Usage(UsageError::Terminal) => "redirect it into a file or a pipe",
+            Self::Usage(UsageError::KeysOfImage) => "name a .vmcx, .vmrs or .xml as SOURCE",
             Self::Usage(_) => "see `vhdx-export --help`",
             Self::Select(SelectError::SeveralVms { candidates }) => return several_vms_hint(candidates),
             Self::Select(SelectError::WhichCheckpoint { candidates, .. }) => {
@@ -317,6 +321,14 @@ fn change_code(error: &ChangeError) -> u8 {
     match error {
         ChangeError::Io { source, .. } => io_code(source),
         ChangeError::Changed(_) | ChangeError::Image { .. } => code::CHANGED,
+    }
+}
+
+fn keys_code(error: &OpenKeysError) -> u8 {
+    match error {
+        OpenKeysError::Store(StoreError::Open { source, .. })
+        | OpenKeysError::Read { source: ReadConfigurationError::Io(source), .. } => io_code(source),
+        OpenKeysError::Store(_) | OpenKeysError::Read { .. } => code::CORRUPT,
     }
 }
 

@@ -24,17 +24,20 @@ use crate::failure::Failure;
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => failure.report(),
     }
 }
 
-fn run(cli: Cli) -> Result<(), Failure> {
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command.unwrap_or(Command::Export(cli.export)) {
-        Command::Export(args) => commands::export::run(args),
-        Command::List(args) => commands::list::run(&args),
-        Command::Tree(args) => commands::tree::run(&args),
-        Command::Info(args) => commands::info::run(&args),
-        Command::Map(args) => commands::map::run(&args),
+        Command::Export(args) => commands::export::run(args)?,
+        Command::List(args) => commands::list::run(&args)?,
+        Command::Tree(args) => commands::tree::run(&args)?,
+        Command::Info(args) => commands::info::run(&args)?,
+        Command::Map(args) => commands::map::run(&args)?,
+        // What is found is the answer, not a failure, and has a code all the same.
+        Command::Check(args) => return commands::check::run(&args).map(ExitCode::from),
     }
+    Ok(ExitCode::SUCCESS)
 }

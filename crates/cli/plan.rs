@@ -29,6 +29,8 @@ pub(crate) enum UsageError {
     VhdxOnly(&'static str),
     #[error("--out is missing")]
     NoTarget,
+    #[error("--keys makes sense for one configuration only")]
+    KeysOfImage,
 }
 
 /// Where the artifacts go.

@@ -7,6 +7,7 @@ mod bench;
 mod call;
 mod content;
 mod images;
+mod machines;
 mod snapshot;
 mod tools;
 
@@ -14,4 +15,5 @@ pub(crate) use bench::Bench;
 pub(crate) use call::{Call, Outcome, Running};
 pub(crate) use content::{Content, content_of, sha256_and_content};
 pub(crate) use images::{chain, filled_chain, geometry, guid, small_base, zeros_of};
+pub(crate) use machines::{Web01, disk, store, time};
 pub(crate) use tools::{Confinement, has_tool, note, skipped, succeeds};

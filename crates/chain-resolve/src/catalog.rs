@@ -10,11 +10,10 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use uuid::Uuid;
-use vhdx_format::{
-    FileOffset, Geometry, ImageError, ImageKind, Linkage, LogState, Outline, ParentLocator, ReadAt,
-};
+use vhdx_format::{Geometry, ImageError, ImageKind, Layer, Linkage, LogState, Outline, ParentLocator};
 
 use crate::folder::is_configuration;
+use crate::keys::read_all;
 use crate::links::{ImageIndex, Links, ParentLink};
 use crate::policy::{Refusal, SearchPolicy, same_name};
 use crate::store::{self, FileId, OpenFile, SourceFile, StoreError};
@@ -41,6 +40,25 @@ pub struct CatalogImage {
     pub modified: Option<SystemTime>,
     /// What it says of itself, or why it can not be read.
     pub facts: Result<ImageFacts, ImageError>,
+    /// What is wrong with its block table. `None` if nothing is, and if nobody looked ([`Depth::Outlines`]).
+    pub table_fault: Option<ImageError>,
+}
+
+impl CatalogImage {
+    /// What is wrong with the image, as far as was looked.
+    #[must_use]
+    pub fn fault(&self) -> Option<&ImageError> {
+        self.facts.as_ref().err().or(self.table_fault.as_ref())
+    }
+}
+
+/// How much of each image a scan reads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Depth {
+    /// What the image says of itself: a few hundred KiB.
+    Outlines,
+    /// Its block table as well, and every bitmap's place: all but the payload.
+    Tables,
 }
 
 /// A VM configuration found in a folder.
@@ -91,6 +109,7 @@ pub struct Catalog {
     images: Vec<CatalogImage>,
     links: Links,
     configurations: Vec<ConfigurationFile>,
+    strangers: Vec<PathBuf>,
     unread: Vec<(PathBuf, io::Error)>,
 }
 
@@ -112,7 +131,7 @@ pub enum ScanError {
 
 impl Catalog {
     /// Looks at every file below the policy's roots. A file with several names counts once, under the first.
-    pub fn scan(policy: &SearchPolicy) -> Result<Self, ScanError> {
+    pub fn scan(policy: &SearchPolicy, depth: Depth) -> Result<Self, ScanError> {
         let mut walk = Walk { names: Vec::new(), unread: Vec::new(), looked_at: 0 };
         for root in policy.roots() {
             walk.root(root)?;
@@ -135,7 +154,7 @@ impl Catalog {
                 Err(_) => continue,
             };
             match store::open(&path) {
-                Ok(file) if seen.insert(file.source.id) => catalog.admit(file),
+                Ok(file) if seen.insert(file.source.id) => catalog.admit(file, depth),
                 Ok(_) | Err(StoreError::NotAFile { .. }) => {}
                 Err(StoreError::Open { path, source }) => catalog.unread.push((path, source)),
             }
@@ -144,11 +163,16 @@ impl Catalog {
         Ok(catalog)
     }
 
-    fn admit(&mut self, file: OpenFile) {
+    fn admit(&mut self, file: OpenFile, depth: Depth) {
         if is_configuration(&file.source.path) {
             self.configurations.extend(look_at_configuration(&file));
-        } else {
-            self.images.extend(look_at(file));
+            return;
+        }
+        let path = file.source.path.clone();
+        match look_at(file, depth) {
+            Some(image) => self.images.push(image),
+            None if is_disk_name(&path) => self.strangers.push(path),
+            None => {}
         }
     }
 
@@ -175,6 +199,12 @@ impl Catalog {
     #[must_use]
     pub fn images(&self) -> &[CatalogImage] {
         &self.images
+    }
+
+    /// Files that are called like a virtual disk of any of Hyper-V's formats and are no VHDX images, sorted by name.
+    #[must_use]
+    pub fn strangers(&self) -> &[PathBuf] {
+        &self.strangers
     }
 
     /// Files and folders that the system would not let us read.
@@ -242,47 +272,63 @@ impl Catalog {
     }
 }
 
-/// What the file says of itself, unless it is something other than an image. What is called like one and is none may
-/// have been one: a leaf that was overwritten must not vanish behind its parent.
-fn look_at(file: OpenFile) -> Option<CatalogImage> {
+/// What the file says of itself, unless it is something other than an image.
+fn look_at(file: OpenFile, depth: Depth) -> Option<CatalogImage> {
     let SourceFile { path, id, len, modified, .. } = file.source.clone();
-    let facts = match Outline::open(Box::new(file)) {
-        Err(ImageError::NotVhdx) if !is_image_name(&path) => return None,
-        other => other.map(|outline| ImageFacts {
-            data_write_guid: outline.header().data_write_guid,
-            virtual_disk_id: outline.virtual_disk_id(),
-            kind: outline.kind(),
-            geometry: *outline.geometry(),
-            log_state: outline.log_state(),
-            parent: outline.parent().cloned(),
-        }),
+    let (facts, table_fault) = match Outline::open(Box::new(file)) {
+        Err(ImageError::NotVhdx) => return None,
+        Err(error) => (Err(error), None),
+        Ok(outline) => {
+            let facts = ImageFacts {
+                data_write_guid: outline.header().data_write_guid,
+                virtual_disk_id: outline.virtual_disk_id(),
+                kind: outline.kind(),
+                geometry: *outline.geometry(),
+                log_state: outline.log_state(),
+                parent: outline.parent().cloned(),
+            };
+            let fault = match depth {
+                Depth::Outlines => None,
+                Depth::Tables => Layer::from_outline(outline).err(),
+            };
+            (Ok(facts), fault)
+        }
     };
-    Some(CatalogImage { path, id, len, modified, facts })
+    Some(CatalogImage { path, id, len, modified, facts, table_fault })
 }
 
-fn is_image_name(path: &Path) -> bool {
+/// Whether a file is called like a virtual disk.
+fn is_disk_name(path: &Path) -> bool {
+    const SUFFIXES: [&str; 5] = ["vhdx", "avhdx", "vhd", "avhd", "vhds"];
+    let suffix = path.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default();
+    SUFFIXES.iter().any(|known| suffix.eq_ignore_ascii_case(known))
+}
+
+/// Whether a file is called like an image: one that is none may have been one.
+pub(crate) fn is_image_name(path: &Path) -> bool {
     let suffix = path.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default();
     suffix.eq_ignore_ascii_case("vhdx") || suffix.eq_ignore_ascii_case("avhdx")
 }
 
 /// The configuration in a file, unless the file holds something else. XML of any kind lies about in such folders, so
-/// one that makes no sense counts as a damaged configuration only where its name is that of one, a GUID.
+/// one that makes no sense counts as a damaged configuration only where its name is that of one, a GUID. A file of that
+/// name in one of Hyper-V's own folders is one, even if nothing in it says so any more.
 fn look_at_configuration(file: &OpenFile) -> Option<ConfigurationFile> {
     let SourceFile { path, modified, .. } = file.source.clone();
     let stem = path.file_stem().and_then(|stem| stem.to_str()).and_then(parse_guid);
     let is_xml = path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("xml"));
+    let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
+    let in_place =
+        stem.is_some() && ["Virtual Machines", "Snapshots"].iter().any(|own| same_name(folder, own));
     match read_configuration(file) {
-        Err(ReadConfigurationError::Content(ConfigurationError::NotAConfiguration(_))) => None,
+        Err(ReadConfigurationError::Content(ConfigurationError::NotAConfiguration(_))) if !in_place => None,
         Err(_) if is_xml && stem.is_none() => None,
         configuration => Some(ConfigurationFile { path, modified, configuration }),
     }
 }
 
-pub(crate) fn read_configuration(file: &OpenFile) -> Result<Configuration, ReadConfigurationError> {
-    let len = usize::try_from(file.source.len).ok().filter(|len| *len <= STORE_BYTES_MAX);
-    let mut bytes = vec![0; len.ok_or(ReadConfigurationError::TooLarge(file.source.len))?];
-    file.read_exact_at(FileOffset(0), &mut bytes).map_err(ReadConfigurationError::Io)?;
-    Ok(Configuration::parse(&bytes)?)
+fn read_configuration(file: &OpenFile) -> Result<Configuration, ReadConfigurationError> {
+    Ok(Configuration::parse(&read_all(file)?)?)
 }
 
 struct Walk {

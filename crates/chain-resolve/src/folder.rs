@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::catalog::{Catalog, CatalogImage, ScanError};
+use crate::catalog::{Catalog, CatalogImage, Depth, ScanError, is_image_name};
 use crate::links::ImageIndex;
 use crate::machine::{Vm, machines};
 use crate::policy::{SearchPolicy, same_name};
@@ -38,9 +38,18 @@ impl Folder {
     /// Looks at everything below `source` and the folders in `parent_dirs`. A file stands for the folder it lies in; a
     /// configuration for its VM's folder. Images in `parent_dirs` are parents only.
     pub fn scan(source: &Path, parent_dirs: &[PathBuf]) -> Result<Self, FolderError> {
+        Self::look(source, parent_dirs, Depth::Outlines)
+    }
+
+    /// The same, and judges every image's block table as well: what [`crate::check()`] wants.
+    pub fn inspect(source: &Path, parent_dirs: &[PathBuf]) -> Result<Self, FolderError> {
+        Self::look(source, parent_dirs, Depth::Tables)
+    }
+
+    fn look(source: &Path, parent_dirs: &[PathBuf], depth: Depth) -> Result<Self, FolderError> {
         let root = root_of(source)?;
         let policy = policy(&root, parent_dirs)?;
-        let catalog = Catalog::scan(&policy)?;
+        let catalog = Catalog::scan(&policy, depth)?;
         let machines = machines(&catalog);
         Ok(Self { root, policy, catalog, machines, target: None })
     }
@@ -80,6 +89,12 @@ impl Folder {
             image.path.starts_with(&self.root) && self.target.as_ref() != Some(&image.path)
         };
         self.catalog.indexed().filter(move |(_, image)| here(image))
+    }
+
+    /// Files below the folder that are called like images and are none: they may have been, and hidden a state.
+    pub(crate) fn lost_images(&self) -> impl Iterator<Item = &Path> {
+        let strangers = self.catalog.strangers().iter().map(PathBuf::as_path);
+        strangers.filter(|path| path.starts_with(&self.root) && is_image_name(path))
     }
 
     /// The images below the folder that no VM's states lead to, directly or as parents.

@@ -15,11 +15,13 @@
 mod candidates;
 mod catalog;
 mod chain;
+pub mod check;
 mod choice;
 mod error;
 mod folder;
 #[cfg(feature = "forge")]
 pub mod forge;
+mod keys;
 mod links;
 pub mod machine;
 mod names;
@@ -30,14 +32,16 @@ mod store;
 pub mod vm;
 
 pub use catalog::{
-    Catalog, CatalogImage, ConfigurationFile, ImageFacts, NAMES_MAX, ReadConfigurationError, ScanError,
+    Catalog, CatalogImage, ConfigurationFile, Depth, ImageFacts, NAMES_MAX, ReadConfigurationError, ScanError,
 };
 pub use chain::{Chain, ChainFile, ChangeError, FoundBy};
+pub use check::check;
 pub use choice::{CheckpointChoice, DiskChoice, LeafChoice, LeafProblem, VmChoice, slot_name};
 pub use error::{ResolveError, Tried, WhyNot};
 pub use folder::{Folder, FolderError};
+pub use keys::{OpenKeysError, open_keys};
 pub use links::{ImageIndex, ParentLink};
 pub use policy::{Refusal, SearchPolicy};
 pub use resolve::{open_image, resolve};
-pub use select::{Request, SelectError, SelectedDisk, Selection, select, select_vms};
+pub use select::{Request, SelectError, SelectedDisk, Selection, select, select_vms, vm_named};
 pub use store::{FileId, SourceFile, StoreError};

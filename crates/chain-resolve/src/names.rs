@@ -68,7 +68,7 @@ fn is_identity(id: Option<Uuid>, text: &str) -> bool {
     parse_guid(text) == Some(id) || bare.len() >= PREFIX_LEN_MIN && id.to_string().starts_with(&bare)
 }
 
-fn first_fitting<T>(ranks: [Vec<T>; 3]) -> Vec<T> {
+fn first_fitting<T, const N: usize>(ranks: [Vec<T>; N]) -> Vec<T> {
     ranks.into_iter().find(|fitting| !fitting.is_empty()).unwrap_or_default()
 }
 
@@ -99,6 +99,7 @@ fn only_leaf(folder: &Folder, fits: &dyn Fn(ImageIndex) -> bool) -> Result<PathB
     // What can not be read may be a leaf as well: it stands in the way of saying which one is meant.
     let damaged = folder.images().filter(|(_, image)| image.facts.is_err());
     candidates.extend(damaged.map(|(_, image)| LeafChoice::damaged(&image.path)));
+    candidates.extend(folder.lost_images().map(LeafChoice::damaged));
     let unread = folder.catalog().unread().iter().filter(|(path, _)| path.starts_with(folder.root()));
     candidates.extend(unread.map(|(path, _)| LeafChoice::unread(path)));
     let all = paths(folder.images());
@@ -121,10 +122,14 @@ fn named_file(
         paths(images)
     };
     let at_path = folder.images().filter(|(_, image)| image.path.ends_with(name));
+    let lost = |same: &dyn Fn(&str) -> bool| {
+        folder.lost_images().filter(|path| has_name(path, same)).map(Path::to_path_buf).collect()
+    };
     let candidates = first_fitting([
         if name.contains(std::path::is_separator) { paths(at_path) } else { Vec::new() },
         called(&|found| found == name),
         called(&|found| same_name(found, name)),
+        lost(&|found| same_name(found, name)),
     ]);
     match candidates.as_slice() {
         [only] => Ok(only.clone()),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use vhdx_format::{ImageError, Layer, Linkage, OpenStack, ParentLocator, read_header};
 
 use crate::candidates::candidates;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Depth};
 use crate::chain::{Chain, ChainFile, FoundBy};
 use crate::error::{ResolveError, Tried, WhyNot};
 use crate::policy::SearchPolicy;
@@ -96,7 +96,7 @@ impl Search<'_> {
     fn by_identity(&mut self, wanted: Linkage) -> Result<Vec<PathBuf>, ResolveError> {
         let catalog = match self.catalog.take() {
             Some(catalog) => catalog,
-            None => Catalog::scan(self.policy)?,
+            None => Catalog::scan(self.policy, Depth::Outlines)?,
         };
         let matching = catalog.matching(wanted).map(|image| image.path.clone()).collect();
         self.catalog = Some(catalog);

@@ -211,11 +211,7 @@ pub fn select_vms<'a>(
 ) -> Result<Vec<&'a Vm>, SelectError> {
     let all = folder.machines();
     if let Some(name) = name {
-        let fitting = names::vms(all, name);
-        if fitting.is_empty() {
-            return Err(SelectError::NoSuchVm { name: name.to_owned(), candidates: choices(all) });
-        }
-        return Ok(fitting);
+        return vms_named(folder, name);
     }
     let own = std::fs::canonicalize(source).unwrap_or_default();
     let of_file = all.iter().find(|vm| names::configurations(vm).any(|path| path == own));
@@ -236,6 +232,24 @@ fn which_vm<'a>(folder: &'a Folder, request: &Request<'_>) -> Result<Option<&'a 
             }
             _ => Err(SelectError::SeveralVms { candidates: choices(several.iter().copied()) }),
         },
+    }
+}
+
+/// The VMs of that name or GUID; at least one.
+fn vms_named<'a>(folder: &'a Folder, name: &str) -> Result<Vec<&'a Vm>, SelectError> {
+    let fitting = names::vms(folder.machines(), name);
+    if fitting.is_empty() {
+        let candidates = choices(folder.machines());
+        return Err(SelectError::NoSuchVm { name: name.to_owned(), candidates });
+    }
+    Ok(fitting)
+}
+
+/// The one VM of that name or GUID.
+pub fn vm_named<'a>(folder: &'a Folder, name: &str) -> Result<&'a Vm, SelectError> {
+    match vms_named(folder, name)?.as_slice() {
+        [only] => Ok(only),
+        several => Err(SelectError::SeveralVms { candidates: choices(several.iter().copied()) }),
     }
 }
 

@@ -1,18 +1,26 @@
-//! `vhdx-export info`: what an image is, or each image of its chain.
+//! `vhdx-export info`: what an image is, or each image of its chain. Configurations are for `info_configuration.rs`.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use chain_resolve::{open_image, resolve};
 
-use crate::args::InfoArgs;
-use crate::commands::print_json;
+use crate::args::{InfoArgs, SourceArgs};
+use crate::commands::{info_configuration, print_json};
 use crate::failure::Failure;
-use crate::plan;
+use crate::plan::{self, UsageError};
 use crate::report::{ImageInfo, Log};
 use crate::terminal::printable;
 use crate::units::show_size;
 
 pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
+    let source = plan::source_path(&args.source);
+    if names_configuration(args, &source) {
+        return info_configuration::run(&source, args.keys, args.json);
+    }
+    if args.keys {
+        return Err(UsageError::KeysOfImage.into());
+    }
     let selection = plan::selection(&args.source, None)?;
     let mut out = io::stdout().lock();
     if args.chain {
@@ -35,6 +43,15 @@ pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
     let (source, layer) = open_image(&selection.only_disk()?.leaf)?;
     let info = ImageInfo::of_image(&source, &layer);
     if args.json { print_json(&mut out, &info) } else { print_text(&mut out, &info).map_err(Failure::Output) }
+}
+
+/// Whether the file itself is meant, and not a disk of the VM that it describes.
+fn names_configuration(args: &InfoArgs, source: &Path) -> bool {
+    let SourceArgs { vm, checkpoint, disk, .. } = &args.source;
+    let suffix = source.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default();
+    let is_store = ["vmcx", "vmrs", "xml"].iter().any(|known| suffix.eq_ignore_ascii_case(known));
+    let chosen = args.chain || vm.is_some() || checkpoint.is_some() || disk.is_some();
+    is_store && !chosen && !source.is_dir()
 }
 
 fn print_text(out: &mut dyn Write, info: &ImageInfo) -> io::Result<()> {

@@ -1,7 +1,9 @@
 //! One file per command: each runs a plan through the libraries and prints the result.
 
+pub(crate) mod check;
 pub(crate) mod export;
 pub(crate) mod info;
+mod info_configuration;
 pub(crate) mod list;
 pub(crate) mod map;
 pub(crate) mod tree;

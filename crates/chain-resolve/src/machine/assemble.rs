@@ -13,7 +13,7 @@ use super::{Checkpoint, CheckpointKind, Created, CreatedSource, State, StateDisk
 use crate::catalog::{Catalog, ConfigurationFile};
 use crate::links::ImageIndex;
 use crate::policy::same_name;
-use crate::vm::{Configuration, Timestamp, parse_guid};
+use crate::vm::{Configuration, Timestamp, is_recovery_name, parse_guid};
 
 /// The VMs whose configurations the catalogue has, sorted by name. Images that no configuration leads to belong to none.
 #[must_use]
@@ -138,8 +138,7 @@ impl<'a> File<'a> {
 
     /// Backup software names its temporary disk so.
     fn kind(&self) -> CheckpointKind {
-        let recovery = |slot: &str| slot.to_ascii_lowercase().contains("-autorecovery");
-        let is_recovery = self.disks.iter().any(|disk| recovery(&disk.slot.path));
+        let is_recovery = self.disks.iter().any(|disk| is_recovery_name(&disk.slot.path));
         if is_recovery { CheckpointKind::Recovery } else { CheckpointKind::Standard }
     }
 

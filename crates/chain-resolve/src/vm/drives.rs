@@ -43,6 +43,11 @@ pub struct DiskSlot {
     pub detached: bool,
 }
 
+/// Whether a disk is called as backup software calls its temporary ones.
+pub(crate) fn is_recovery_name(name: &str) -> bool {
+    name.to_ascii_lowercase().contains("-autorecovery")
+}
+
 /// All disks by controller and location, attached ones first.
 pub(super) fn disks(configuration: &Node, warnings: &mut Vec<ConfigurationWarning>) -> Vec<DiskSlot> {
     let manifest = devices::manifest(configuration);

@@ -18,6 +18,7 @@ pub mod xml;
 pub use configuration::{
     Configuration, ConfigurationError, ConfigurationWarning, Generation, Version, has_saved_memory,
 };
+pub(crate) use drives::is_recovery_name;
 pub use drives::{ControllerKind, DiskSlot};
 pub use form::{Form, FormWarning, Keys, ReadKeysError, read_keys};
 pub use guid::parse_guid;
