@@ -33,3 +33,5 @@ mod refusals;
 mod samples;
 #[cfg(test)]
 mod table;
+#[cfg(test)]
+mod vm;
