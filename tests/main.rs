@@ -39,4 +39,7 @@ mod refusals;
 mod samples;
 #[cfg(test)]
 mod table;
+#[cfg(test)]
 mod traps;
+#[cfg(test)]
+mod vm;

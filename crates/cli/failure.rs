@@ -48,6 +48,8 @@ pub(crate) enum Failure {
     Keys(#[from] OpenKeysError),
     #[error("cannot write the result")]
     Output(#[source] io::Error),
+    #[error("cannot make the folder `{}`", path.display())]
+    Folder { path: PathBuf, source: io::Error },
     #[error("cannot listen for signals")]
     Signals(#[source] io::Error),
 }
@@ -85,7 +87,7 @@ impl Failure {
             Self::Export(error) => export_code(error),
             Self::Change(error) => change_code(error),
             Self::Keys(error) => keys_code(error),
-            Self::Output(error) | Self::Signals(error) => io_code(error),
+            Self::Output(error) | Self::Signals(error) | Self::Folder { source: error, .. } => io_code(error),
         }
     }
 
@@ -213,14 +215,17 @@ fn several_vms_hint(candidates: &[VmChoice]) -> Option<String> {
     Some(if alike > 1 {
         "they are copies of one VM: name the folder of the one you want as SOURCE".to_owned()
     } else {
-        format!("say which VM you want, for example `--vm '{}'`", first.name)
+        format!("say which VM you want, for example `--vm {}`", quoted(&first.name))
     })
 }
 
 /// The newest checkpoint and the running state are what people mostly want.
 fn which_checkpoint_hint(candidates: &[CheckpointChoice]) -> Option<String> {
     let newest = candidates.iter().rfind(|choice| choice.number.is_some())?;
-    let mut hint = format!("say which state you want, for example `--checkpoint '{}'`", newest.name);
+    let is_unique = candidates.iter().filter(|choice| choice.name == newest.name).count() == 1;
+    let by_name = is_unique && !newest.name.contains(char::is_control);
+    let name = newest.id.filter(|_| !by_name).map_or_else(|| quoted(&newest.name), |id| id.to_string());
+    let mut hint = format!("say which state you want, for example `--checkpoint {name}`");
     if candidates.iter().any(|choice| choice.number.is_none()) {
         hint += " or `--checkpoint @current`";
     }
@@ -236,11 +241,20 @@ fn several_leaves_hint(candidates: &[LeafChoice]) -> Option<String> {
     let known = candidates.iter().filter(|choice| choice.problem.is_none());
     let mut stems = known.filter_map(|choice| choice.path.file_stem()?.to_str());
     let first = stems.next()?;
-    let mut hint = format!("say which state you want, for example `--checkpoint {first}`");
+    let mut hint = format!("say which state you want, for example `--checkpoint {}`", quoted(first));
     if let Some(second) = stems.next() {
-        let _ = write!(hint, " or `--checkpoint {second}`");
+        let _ = write!(hint, " or `--checkpoint {}`", quoted(second));
     }
     Some(hint)
+}
+
+/// As a POSIX shell takes it for one word: names are free text, and a hint is there to be pasted.
+fn quoted(name: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-.@".contains(c);
+    if !name.is_empty() && !name.starts_with('-') && name.chars().all(is_plain) {
+        return name.to_owned();
+    }
+    format!("'{}'", name.replace('\'', r"'\''"))
 }
 
 fn sink_hint(error: &SinkError) -> Option<String> {

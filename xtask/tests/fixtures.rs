@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use chain_resolve::{Chain, ResolveError, SearchPolicy, resolve};
+use chain_resolve::{Chain, Request, ResolveError, SearchPolicy, resolve, select};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use vhdx_format::forge::SparseFile;
@@ -17,6 +17,19 @@ use vhdx_format::{DiskOffset, VirtualDisk, read_disk};
 #[derive(Deserialize)]
 struct Manifest {
     disk: Vec<Disk>,
+    checkpoint: Vec<State>,
+}
+
+/// One disk of one state of a VM.
+#[derive(Deserialize)]
+struct State {
+    folder: String,
+    vm: String,
+    checkpoint: String,
+    id: Option<String>,
+    disk: String,
+    slot: String,
+    sha256: String,
 }
 
 #[derive(Deserialize)]
@@ -35,9 +48,9 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures")
 }
 
-fn manifest() -> Vec<Disk> {
+fn manifest() -> Manifest {
     let text = fs::read_to_string(fixtures().join("MANIFEST.toml")).unwrap();
-    toml::from_str::<Manifest>(&text).unwrap().disk
+    toml::from_str(&text).unwrap()
 }
 
 /// Puts the images of one folder side by side, uncompressed.
@@ -99,7 +112,7 @@ fn judge(disk: &Disk, folder: &Path) -> Option<String> {
 
 #[test]
 fn every_fixture_gives_its_disk_or_its_error() {
-    let disks = manifest();
+    let disks = manifest().disk;
     let mut folders: BTreeMap<&str, Vec<&Disk>> = BTreeMap::new();
     for disk in &disks {
         folders.entry(disk.file.rsplit_once('/').unwrap().0).or_default().push(disk);
@@ -115,7 +128,7 @@ fn every_fixture_gives_its_disk_or_its_error() {
 
 #[test]
 fn every_entry_of_the_manifest_says_what_is_expected_and_names_what_is_there() {
-    let disks = manifest();
+    let disks = manifest().disk;
     let files: Vec<&str> = disks.iter().map(|disk| disk.file.as_str()).collect();
     for disk in &disks {
         let is_refused = disk.expect_error.is_some();
@@ -125,6 +138,29 @@ fn every_entry_of_the_manifest_says_what_is_expected_and_names_what_is_there() {
         if let Some(parent) = &disk.parent {
             let (folder, _) = disk.file.rsplit_once('/').unwrap();
             assert!(files.contains(&format!("{folder}/{parent}").as_str()), "{}", disk.file);
+        }
+    }
+}
+
+/// By name and by GUID, by stem and by slot.
+#[test]
+fn every_state_of_a_vm_gives_its_disks() {
+    for state in manifest().checkpoint {
+        let source = fixtures().join(&state.folder);
+        for checkpoint in std::iter::once(&state.checkpoint).chain(&state.id) {
+            for disk in [&state.disk, &state.slot] {
+                let selection = select(&Request {
+                    source: &source,
+                    vm: Some(&state.vm),
+                    checkpoint: Some(checkpoint),
+                    disk: Some(disk),
+                    parent_dirs: &[],
+                    target: None,
+                });
+                let selection = selection.unwrap();
+                let chain = resolve(&selection.only_disk().unwrap().leaf, &selection.policy).unwrap();
+                assert_eq!(digest(&chain), state.sha256, "{checkpoint} {disk}");
+            }
         }
     }
 }

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::catalog::{Catalog, CatalogImage, Depth, ScanError, is_image_name};
-use crate::links::ImageIndex;
+use crate::links::{ImageIndex, ParentLink};
 use crate::machine::{Vm, machines};
 use crate::policy::{SearchPolicy, same_name};
+use crate::vm::parse_guid;
 
 /// What a folder holds.
 #[derive(Debug)]
@@ -108,11 +109,15 @@ impl Folder {
         self.images().map(|(index, _)| index).filter(|index| !claimed.contains(index)).collect()
     }
 
-    /// The stem of the image at the bottom of a chain: what Hyper-V names all its files after.
+    /// The stem of the image at the bottom of a chain: what Hyper-V names all its files after. Where the base is missing,
+    /// a child's stem tells it, without the GUID behind it.
     #[must_use]
     pub fn base_stem(&self, image: ImageIndex) -> Option<&str> {
         let base = self.catalog.ancestors(image).last().copied().unwrap_or(image);
-        self.catalog.image(base)?.path.file_stem()?.to_str()
+        let stem = self.catalog.image(base)?.path.file_stem()?.to_str()?;
+        let is_base = matches!(self.catalog.parent(base), ParentLink::Base);
+        let disk = stem.rsplit_once('_').filter(|(_, id)| !is_base && parse_guid(id).is_some());
+        Some(disk.map_or(stem, |(disk, _)| disk))
     }
 }
 

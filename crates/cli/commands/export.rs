@@ -2,8 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
 
-use chain_resolve::{Chain, ChangeError, SelectedDisk, Selection, resolve};
+use chain_resolve::{Chain, ChangeError, ResolveError, SelectedDisk, Selection, resolve};
 use export_sinks::{
     Cancel, Export, ExportError, FileIdentity, Options, Sink, Target, export, raw,
     vhdx::{self, ImageOptions},
@@ -34,11 +35,16 @@ pub(crate) fn run(args: ExportArgs) -> Result<(), Failure> {
         Destination::Stdout => Leftovers::None,
     };
     interrupt::listen(&cancel, leftovers).map_err(Failure::Signals)?;
+    // Every chain is proved before anything is written: a state is exported whole or not at all.
+    let chains: Vec<Chain> = outputs
+        .iter()
+        .map(|(disk, _)| resolve(&disk.leaf, &selection.policy))
+        .collect::<Result<_, ResolveError>>()?;
+    let _folder = NewFolder::of(&plan.destination)?;
     let mut reports = Vec::new();
-    for (disk, output) in outputs {
-        let chain = resolve(&disk.leaf, &selection.policy)?;
-        let job = Job { plan: &plan, chain: &chain, output };
-        let warnings = warnings(&chain);
+    for ((disk, output), chain) in outputs.into_iter().zip(&chains) {
+        let job = Job { plan: &plan, chain, output };
+        let warnings = warnings(chain);
         if plan.notes == Notes::Shown {
             for warning in &warnings {
                 say(&format!("note: {}\n", printable(warning)));
@@ -55,6 +61,29 @@ pub(crate) fn run(args: ExportArgs) -> Result<(), Failure> {
         (Results::Json, Destination::File(_), [report]) => print_json(&mut io::stdout().lock(), report),
         (Results::Json, _, [report]) => print_json(&mut io::stderr().lock(), report),
         _ => Ok(()),
+    }
+}
+
+/// A folder that was made for the artifacts. If none came of it, it goes again.
+struct NewFolder<'a>(&'a Path);
+
+impl<'a> NewFolder<'a> {
+    /// Makes the folder that the artifacts go to, unless it is there.
+    fn of(destination: &'a Destination) -> Result<Option<Self>, Failure> {
+        let Destination::Folder(path) = destination else { return Ok(None) };
+        match std::fs::create_dir(path) {
+            Ok(()) => Ok(Some(Self(path))),
+            // If it is no folder, the first artifact says so.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+            Err(source) => Err(Failure::Folder { path: path.clone(), source }),
+        }
+    }
+}
+
+impl Drop for NewFolder<'_> {
+    fn drop(&mut self) {
+        // A folder with anything in it stays.
+        let _ = std::fs::remove_dir(self.0);
     }
 }
 

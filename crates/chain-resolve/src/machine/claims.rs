@@ -1,24 +1,34 @@
 //! Which VM an image belongs to when the recorded paths of several lead to it, or one path leads to several images.
 //!
-//! A path that agrees with an image in nothing but its last name is a weak claim: where another VM's path agrees in more,
-//! the image is that one's, and the weak claim was the classic mistake of two disks with one name. Where one path fits
-//! several images, those that belong to a chain of the same VM's other disks come first.
+//! The classic mistake is two disks of one name, each VM's own, of which one is missing: then the other VM's must not take
+//! its place. Chains are proof. Where they are silent, the path that agrees in more names wins; of equally good ones
+//! that differ, none. Paths that are the same are one disk that VMs share.
 
 use std::collections::{HashMap, HashSet};
 
 use super::recorded::agreement;
 use super::{DiskFile, StateDisk, Vm};
-use crate::catalog::Catalog;
-use crate::links::ImageIndex;
+use crate::catalog::{Catalog, CatalogImage};
+use crate::links::{ImageIndex, ParentLink};
+use crate::policy::{same_name, stored_basename};
 
-/// Drops weak claims to other VMs' images and decides what chains can decide.
+/// Drops claims to other VMs' images and decides what chains can decide.
 pub(super) fn settle(machines: &mut [Vm], catalog: &Catalog) {
-    let strongest = strongest_claims(machines, catalog);
+    let claims = claims(machines, catalog);
+    let proved = proved(&claims, catalog);
+    let contested: HashSet<(usize, ImageIndex)> = claims
+        .iter()
+        .flat_map(|(image, by)| by.iter().map(move |claim| (*image, by, claim)))
+        .filter(|(image, by, claim)| !holds(claim, by, proved.get(image), machines))
+        .map(|(image, _, claim)| (claim.owner, image))
+        .collect();
     for (owner, vm) in machines.iter_mut().enumerate() {
+        let wanted = wanted_parents(vm, catalog);
         for disk in disks_mut(vm) {
-            let Some((image, names)) = claim(disk, catalog) else { continue };
-            let beaten = strongest.get(&image).is_some_and(|(best, by)| *by != owner && *best > names);
-            if names == 1 && beaten {
+            let Some(image) = disk.file.image() else { continue };
+            let is_proved = proved.get(&image).is_some_and(|owners| owners.contains(&owner));
+            let refuted = !is_proved && refutes(&wanted, disk, image, catalog);
+            if refuted || contested.contains(&(owner, image)) {
                 disk.file = DiskFile::Missing;
             }
         }
@@ -26,25 +36,96 @@ pub(super) fn settle(machines: &mut [Vm], catalog: &Catalog) {
     }
 }
 
-/// For each image the best agreement of any recorded path, and whose it is.
-fn strongest_claims(machines: &[Vm], catalog: &Catalog) -> HashMap<ImageIndex, (usize, usize)> {
-    let mut strongest = HashMap::new();
+/// A recorded path that leads to an image.
+struct Claim {
+    /// Place of the VM among all.
+    owner: usize,
+    /// In how many names at its end the path agrees with the image's.
+    names: usize,
+    recorded: String,
+}
+
+/// Every claim to each image.
+fn claims(machines: &[Vm], catalog: &Catalog) -> HashMap<ImageIndex, Vec<Claim>> {
+    let mut claims: HashMap<ImageIndex, Vec<Claim>> = HashMap::new();
     for (owner, vm) in machines.iter().enumerate() {
         for disk in vm.states().flat_map(|state| &state.disks) {
-            let Some((image, names)) = claim(disk, catalog) else { continue };
-            let best = strongest.entry(image).or_insert((names, owner));
-            if names > best.0 {
-                *best = (names, owner);
+            let Some((index, image)) = disk.file.image().and_then(|at| Some((at, catalog.image(at)?))) else {
+                continue;
+            };
+            let names = agreement(&image.path, &disk.slot.path);
+            claims.entry(index).or_default().push(Claim { owner, names, recorded: disk.slot.path.clone() });
+        }
+    }
+    claims
+}
+
+/// The VMs that surely use an image: one is built on it that only that VM claims.
+fn proved(
+    claims: &HashMap<ImageIndex, Vec<Claim>>,
+    catalog: &Catalog,
+) -> HashMap<ImageIndex, HashSet<usize>> {
+    let mut proved: HashMap<ImageIndex, HashSet<usize>> = HashMap::new();
+    for (image, by) in claims {
+        let owners: HashSet<usize> = by.iter().map(|claim| claim.owner).collect();
+        if owners.len() == 1 {
+            for ancestor in catalog.ancestors(*image) {
+                proved.entry(ancestor).or_default().extend(&owners);
             }
         }
     }
-    strongest
+    proved
 }
 
-/// The image that a disk leads to, and in how many names its recorded path agrees.
-fn claim(disk: &StateDisk, catalog: &Catalog) -> Option<(ImageIndex, usize)> {
-    let image = disk.file.image()?;
-    Some((image, agreement(&catalog.image(image)?.path, &disk.slot.path)))
+/// Whether a claim stands against those of other VMs. Copies of one VM are no rivals.
+fn holds(claim: &Claim, by: &[Claim], proved: Option<&HashSet<usize>>, machines: &[Vm]) -> bool {
+    let is_proved = |owner: usize| proved.is_some_and(|owners| owners.contains(&owner));
+    let id = |owner: usize| machines.get(owner).and_then(|vm| vm.id);
+    let is_rival = |other: &&Claim| {
+        other.owner != claim.owner
+            && (id(other.owner).is_none() || id(other.owner) != id(claim.owner))
+            && !same_name(&other.recorded, &claim.recorded)
+    };
+    is_proved(claim.owner)
+        || !by.iter().filter(is_rival).any(|rival| is_proved(rival.owner) || rival.names >= claim.names)
+}
+
+/// The parents that are missing under a VM's disks: the disk, and the image whose parent is not here.
+fn wanted_parents<'a>(vm: &Vm, catalog: &'a Catalog) -> Vec<(StateDisk, &'a CatalogImage)> {
+    let disks = vm.states().flat_map(|state| &state.disks);
+    let wanted = disks.filter_map(|disk| {
+        let image = disk.file.image()?;
+        let last = catalog.ancestors(image).last().copied().unwrap_or(image);
+        let is_cut = matches!(catalog.parent(last), ParentLink::NotFound { .. });
+        Some((disk.clone(), catalog.image(last).filter(|_| is_cut)?))
+    });
+    wanted.collect()
+}
+
+/// Whether the same disk in another state wants a parent of that very name, and this image is not the one: then it is
+/// another disk, or no longer what it was.
+fn refutes(
+    wanted: &[(StateDisk, &CatalogImage)],
+    disk: &StateDisk,
+    image: ImageIndex,
+    catalog: &Catalog,
+) -> bool {
+    let Some(name) = catalog.image(image).and_then(|image| image.path.file_name()?.to_str()) else {
+        return false;
+    };
+    wanted.iter().any(|(other, child)| {
+        let place = |disk: &StateDisk| (disk.slot.kind, disk.slot.controller, disk.slot.location);
+        place(other) == place(disk) && parent_names(child).any(|wanted| same_name(wanted, name))
+    })
+}
+
+/// What a child calls its parent.
+fn parent_names(child: &CatalogImage) -> impl Iterator<Item = &str> {
+    let parent = child.facts.as_ref().ok().and_then(|facts| facts.parent.as_ref());
+    let paths = parent
+        .into_iter()
+        .flat_map(|parent| [&parent.relative_path, &parent.volume_path, &parent.absolute_win32_path]);
+    paths.filter_map(|path| stored_basename(path.as_deref()?))
 }
 
 /// Of several images that fit a path, the one that is built on the VM's other disks, or that they are built on.
