@@ -102,20 +102,22 @@ fn wanted_parents<'a>(vm: &Vm, catalog: &'a Catalog) -> Vec<(StateDisk, &'a Cata
     wanted.collect()
 }
 
-/// Whether the same disk in another state wants a parent of that very name, and this image is not the one: then it is
-/// another disk, or no longer what it was.
+/// Whether the same disk in another state wants a parent of that very name, and this image is another disk. One that was
+/// changed, or can not be read, may still be the right one.
 fn refutes(
     wanted: &[(StateDisk, &CatalogImage)],
     disk: &StateDisk,
     image: ImageIndex,
     catalog: &Catalog,
 ) -> bool {
-    let Some(name) = catalog.image(image).and_then(|image| image.path.file_name()?.to_str()) else {
-        return false;
-    };
+    let Some(image) = catalog.image(image) else { return false };
+    let name = image.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     wanted.iter().any(|(other, child)| {
         let place = |disk: &StateDisk| (disk.slot.kind, disk.slot.controller, disk.slot.location);
-        place(other) == place(disk) && parent_names(child).any(|wanted| same_name(wanted, name))
+        let is_named = parent_names(child).any(|wanted| same_name(wanted, name));
+        let ids = [image, child].map(|image| image.facts.as_ref().ok().map(|facts| facts.virtual_disk_id));
+        let is_other_disk = matches!(ids, [Some(own), Some(wanted)] if own != wanted);
+        place(other) == place(disk) && is_named && is_other_disk
     })
 }
 
