@@ -13,7 +13,7 @@ use export_sinks::{ExportError, Place, SinkError, SpaceError, TargetError};
 use vhdx_format::{ImageError, Problem, ReadError};
 
 use crate::plan::UsageError;
-use crate::terminal::{printable, say};
+use crate::terminal::{printable, quoted, say};
 
 /// Exit codes. They are stable; a test holds the README to them.
 pub(crate) mod code {
@@ -246,15 +246,6 @@ fn several_leaves_hint(candidates: &[LeafChoice]) -> Option<String> {
         let _ = write!(hint, " or `--checkpoint {}`", quoted(second));
     }
     Some(hint)
-}
-
-/// As a POSIX shell takes it for one word: names are free text, and a hint is there to be pasted.
-fn quoted(name: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "_-.@".contains(c);
-    if !name.is_empty() && !name.starts_with('-') && name.chars().all(is_plain) {
-        return name.to_owned();
-    }
-    format!("'{}'", name.replace('\'', r"'\''"))
 }
 
 fn sink_hint(error: &SinkError) -> Option<String> {

@@ -244,7 +244,7 @@ fn one_disk_that_two_vms_record_belongs_to_the_one_that_is_built_on_it() {
         for file in &db_files[..2] {
             bench.remove(&format!("vm/{}", file.path));
         }
-        bench.run(&[&args("web01")[..4], &["A"], &out].concat()).fails(4).says(&["is not here"]);
+        bench.run(&[&args("web01")[..], &out].concat()).fails(4).says(&["is not here"]);
         put(&bench, "vm", &db_files);
         for (file, history) in [(&web_files[2], &web), (&db_files[3], &db)] {
             assert!(file.path.ends_with(&history.state(None)[0].file));

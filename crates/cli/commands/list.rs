@@ -16,7 +16,7 @@ use crate::report::Log;
 use crate::report::folder::{
     CheckpointReport, FileRef, FolderReport, ImageReport, Problem, StateDiskReport, StateReport, VmReport,
 };
-use crate::terminal::{printable, wrapped};
+use crate::terminal::{printable, quoted, wrapped};
 use crate::units::show_size;
 
 pub(crate) fn run(args: &ListArgs) -> Result<(), Failure> {
@@ -272,10 +272,4 @@ impl Text<'_> {
     fn paragraph(&mut self, indent: &str, text: &str) -> io::Result<()> {
         wrapped(text, indent).iter().try_for_each(|line| writeln!(self.out, "{line}"))
     }
-}
-
-/// As a shell wants it.
-fn quoted(name: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "_-.+,@%".contains(c);
-    if name.chars().all(is_plain) { name.to_owned() } else { format!("'{}'", name.replace('\'', r"'\''")) }
 }
