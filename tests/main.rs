@@ -24,6 +24,8 @@ mod info_config;
 #[cfg(test)]
 mod interrupted;
 #[cfg(test)]
+mod list;
+#[cfg(test)]
 mod map;
 #[cfg(test)]
 mod memory;
@@ -40,3 +42,5 @@ mod samples;
 #[cfg(test)]
 mod table;
 mod traps;
+#[cfg(test)]
+mod tree;
