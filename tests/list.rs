@@ -92,10 +92,7 @@ fn the_document_has_every_state_image_and_link() {
     branched(&bench).write();
     let list = bench.run(&["list", "--json", "vm"]).succeeds().json();
     let vm = &list["vms"][0];
-    assert_eq!(
-        (&vm["name"], &vm["generation"], &vm["version"]),
-        (&"web01".into(), &"2".into(), &"9.0".into())
-    );
+    assert_eq!((&vm["name"], &vm["generation"], &vm["version"]), (&"web01".into(), &2.into(), &"9.0".into()));
     let [first, second] = &vm["checkpoints"].as_array().unwrap()[..] else { panic!("{vm}") };
     assert_eq!((&first["parent"], &second["parent"]), (&Value::Null, &1.into()));
     assert_eq!((&first["kind"], &first["created_source"]), (&"standard".into(), &"configuration".into()));
@@ -175,7 +172,7 @@ fn a_broken_chain_is_shown_with_the_place_and_the_reason() {
     assert_eq!(json["vms"][0]["checkpoints"][1]["disks"][0]["broken_at"], format!("Virtual Hard Disks/{A}"));
     let images = json["images"].as_array().unwrap();
     let problems: Vec<_> = images.iter().map(|image| &image["problem"]["kind"]).collect();
-    let mismatch = Value::from("parent_mismatch");
+    let mismatch = Value::from("parent-mismatch");
     assert_eq!(problems, [&Value::Null, &mismatch, &Value::Null, &mismatch]);
 }
 
