@@ -41,6 +41,7 @@ mod refusals;
 mod samples;
 #[cfg(test)]
 mod table;
+#[cfg(test)]
 mod traps;
 #[cfg(test)]
 mod tree;
