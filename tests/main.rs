@@ -24,6 +24,8 @@ mod info_config;
 #[cfg(test)]
 mod interrupted;
 #[cfg(test)]
+mod list;
+#[cfg(test)]
 mod map;
 #[cfg(test)]
 mod memory;
@@ -41,5 +43,7 @@ mod samples;
 mod table;
 #[cfg(test)]
 mod traps;
+#[cfg(test)]
+mod tree;
 #[cfg(test)]
 mod vm;

@@ -11,7 +11,15 @@ pub(crate) mod text;
 pub(crate) struct Forest {
     /// What they are.
     pub(crate) title: String,
+    /// Where they lie, if that is needed to tell them from others.
+    pub(crate) place: Option<String>,
     pub(crate) nodes: Vec<Node>,
+}
+
+impl Forest {
+    fn heading(&self) -> Vec<&str> {
+        std::iter::once(self.title.as_str()).chain(self.place.as_deref()).collect()
+    }
 }
 
 /// A state, or an image where no configuration tells of states.

@@ -8,12 +8,18 @@ mod call;
 mod content;
 mod images;
 mod machines;
+#[cfg(target_os = "linux")]
+mod opened;
 mod snapshot;
 mod tools;
+mod vm_folder;
 
 pub(crate) use bench::Bench;
 pub(crate) use call::{Call, Outcome, Running};
 pub(crate) use content::{Content, content_of, sha256_and_content};
 pub(crate) use images::{chain, filled_chain, geometry, guid, small_base, zeros_of};
 pub(crate) use machines::{Web01, disk, store, time};
+#[cfg(target_os = "linux")]
+pub(crate) use opened::Opened;
 pub(crate) use tools::{Confinement, has_tool, note, skipped, succeeds};
+pub(crate) use vm_folder::{A, B, C, VmFolder, branched, fits_80_columns};

@@ -15,7 +15,7 @@ use vhdx_format::{Geometry, ImageError, ImageKind, Layer, Linkage, LogState, Out
 use crate::folder::is_configuration;
 use crate::keys::read_all;
 use crate::links::{ImageIndex, Links, ParentLink};
-use crate::policy::{Refusal, SearchPolicy, same_name};
+use crate::policy::{Refusal, SearchPolicy, folded, same_name};
 use crate::store::{self, FileId, OpenFile, SourceFile, StoreError};
 use crate::vm::hvs::limits::STORE_BYTES_MAX;
 use crate::vm::{Configuration, ConfigurationError, parse_guid};
@@ -107,6 +107,8 @@ pub struct ImageFacts {
 #[derive(Debug, Default)]
 pub struct Catalog {
     images: Vec<CatalogImage>,
+    /// Images by file name without regard to letter case.
+    by_name: HashMap<String, Vec<ImageIndex>>,
     links: Links,
     configurations: Vec<ConfigurationFile>,
     strangers: Vec<PathBuf>,
@@ -160,6 +162,11 @@ impl Catalog {
             }
         }
         catalog.links = Links::between(&catalog.images, policy);
+        for (index, image) in catalog.images.iter().enumerate() {
+            if let Some(name) = image.path.file_name().and_then(|name| name.to_str()) {
+                catalog.by_name.entry(folded(name)).or_default().push(ImageIndex(index));
+            }
+        }
         Ok(catalog)
     }
 
@@ -184,15 +191,8 @@ impl Catalog {
 
     /// The images whose file name is `name`, without regard to letter case.
     #[must_use]
-    pub fn named(&self, name: &str) -> Vec<ImageIndex> {
-        let fits = |image: &CatalogImage| {
-            image
-                .path
-                .file_name()
-                .and_then(|found| found.to_str())
-                .is_some_and(|found| same_name(found, name))
-        };
-        self.indexed().filter(|(_, image)| fits(image)).map(|(index, _)| index).collect()
+    pub fn named(&self, name: &str) -> &[ImageIndex] {
+        self.by_name.get(&folded(name)).map_or(&[], Vec::as_slice)
     }
 
     /// The images, sorted by name.

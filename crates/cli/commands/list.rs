@@ -120,62 +120,57 @@ impl Text<'_> {
 
     /// `number` is that of the checkpoint; the running state has none.
     fn disk(&mut self, disk: &StateDiskReport, number: Option<usize>) -> io::Result<()> {
+        let label = format!("{:<8} ", disk.slot);
         let at = number.map_or("state now".to_owned(), |number| format!("state at #{number}"));
-        let detached = if disk.detached { " (its controller was removed)" } else { "" };
-        writeln!(self.out, "      {:<8}{at}{detached}", disk.slot)?;
-        match (&disk.state_at, disk.candidates.as_slice()) {
-            (Some(file), _) => self.file(file)?,
-            (None, []) => {
-                writeln!(self.out, "        ! not here; the configuration records")?;
-                self.line("          ", &disk.recorded)?;
-            }
-            (None, several) => {
-                writeln!(self.out, "        ! {} files fit what the configuration records", several.len())?;
-                self.line("          ", &disk.recorded)?;
-                several.iter().try_for_each(|file| self.line("          ? ", &file.name))?;
-            }
-        }
+        let detached = if disk.detached { ", at a controller that was removed" } else { "" };
+        writeln!(self.out, "      {label}{at}{detached}")?;
+        let Some(file) = &disk.state_at else { return self.not_found(disk) };
+        self.file(file)?;
         if let Some(broken) = &disk.broken_at {
-            self.broken(disk.state_at.as_ref(), broken)?;
+            self.broken(file, broken)?;
         }
-        if disk.state_at.is_none() {
-            return Ok(());
+        let children = disk.created_by_it.as_slice();
+        let created = match (number, children) {
+            (None, []) => return Ok(()),
+            (None, _) => "built on it since".to_owned(),
+            (Some(number), []) => format!("created by #{number}: no file here"),
+            (Some(number), _) => format!("created by #{number}, holds what came after"),
+        };
+        writeln!(self.out, "      {label}{created}")?;
+        children.iter().try_for_each(|child| self.line("        ", &child.name))
+    }
+
+    fn not_found(&mut self, disk: &StateDiskReport) -> io::Result<()> {
+        match disk.candidates.len() {
+            0 => writeln!(self.out, "      ! not here; the configuration records")?,
+            several => writeln!(self.out, "      ! {several} files fit what the configuration records")?,
         }
-        match (number, disk.created_by_it.as_slice()) {
-            (Some(_), []) => writeln!(self.out, "              nothing here was created by it"),
-            (None, []) => Ok(()),
-            (number, children) => {
-                let created = number.map_or("since then built on it".to_owned(), |number| {
-                    format!("created by #{number}: holds what came after, not its state")
-                });
-                writeln!(self.out, "              {created}")?;
-                children.iter().try_for_each(|child| self.line("          ", &child.name))
-            }
-        }
+        self.line("        ", &disk.recorded)?;
+        disk.candidates.iter().try_for_each(|file| self.line("      ? ", &file.name))
     }
 
     /// A file, and below it what is noteworthy of it.
     fn file(&mut self, file: &FileRef) -> io::Result<()> {
-        self.line("          ", &file.name)?;
+        self.line("        ", &file.name)?;
         if let Some(Log::Replayed { entries }) =
             self.report.image(file.index).and_then(|image| image.log.as_ref())
         {
             writeln!(
                 self.out,
-                "        ~ its log is dirty: {entries} entries to replay, which is done in memory"
+                "      ~ its log is dirty: {entries} entries to replay, which is done in memory"
             )?;
         }
         Ok(())
     }
 
-    fn broken(&mut self, state_at: Option<&FileRef>, broken: &FileRef) -> io::Result<()> {
+    fn broken(&mut self, state_at: &FileRef, broken: &FileRef) -> io::Result<()> {
         let report = self.report;
-        if state_at.is_none_or(|file| file.index != broken.index) {
-            writeln!(self.out, "        ! its chain is broken at")?;
-            self.line("          ", &broken.name)?;
+        if state_at.index != broken.index {
+            writeln!(self.out, "      ! its chain is broken at")?;
+            self.line("        ", &broken.name)?;
         }
         match report.image(broken.index).and_then(|image| image.problem.as_ref()) {
-            Some(problem) => self.problem("        ! ", problem),
+            Some(problem) => self.problem("      ! ", problem),
             None => Ok(()),
         }
     }

@@ -47,7 +47,11 @@ fn forests(report: &FolderReport) -> Vec<Forest> {
         let without_vms = report.vms.is_empty();
         let title =
             if without_vms { "Disk files (no VM configuration here)" } else { "Disk files of no state" };
-        forests.push(Forest { title: title.to_owned(), nodes: images(&loose, !without_vms, &names) });
+        forests.push(Forest {
+            title: title.to_owned(),
+            place: None,
+            nodes: images(&loose, !without_vms, &names),
+        });
     }
     if !report.unreadable.is_empty() {
         let nodes = report.unreadable.iter().map(|file| Node {
@@ -56,7 +60,7 @@ fn forests(report: &FolderReport) -> Vec<Forest> {
             details: vec![Detail { mark: None, text: "cannot be read".to_owned() }],
             ..Node::default()
         });
-        forests.push(Forest { title: "Not readable".to_owned(), nodes: nodes.collect() });
+        forests.push(Forest { title: "Not readable".to_owned(), place: None, nodes: nodes.collect() });
     }
     forests
 }
@@ -88,37 +92,41 @@ fn states(vm: &VmReport, report: &FolderReport, names: &Names<'_>) -> Forest {
     let checkpoints = vm.checkpoints.iter().map(|checkpoint| Node {
         title: format!("#{}  {}", checkpoint.number, checkpoint.name),
         aside: aside(vm, checkpoint),
-        ..state(&checkpoint.state, report, names)
+        ..state(&checkpoint.state, checkpoint.kind == "recovery", report, names)
     });
     let current = vm.current.as_ref().map(|current| Node {
         title: "@current".to_owned(),
-        aside: if current.parent_guessed { GUESSED } else { "" }.to_owned(),
         current: true,
-        ..state(current, report, names)
+        ..state(current, false, report, names)
     });
-    let id = vm.id.as_ref().map(|id| format!("  {{{id}}}")).unwrap_or_default();
-    let id = if vm.id.as_ref() == Some(&vm.name) { String::new() } else { id };
-    Forest { title: format!("VM {}{id}", vm.name), nodes: checkpoints.chain(current).collect() }
+    let id = vm.id.as_ref().filter(|id| **id != vm.name).map(|id| format!("  {{{id}}}"));
+    let copies = report.vms.iter().filter(|other| (&other.name, &other.id) == (&vm.name, &vm.id)).count();
+    Forest {
+        title: format!("VM {}{}", vm.name, id.unwrap_or_default()),
+        place: vm.configuration.clone().filter(|_| copies > 1),
+        nodes: checkpoints.chain(current).collect(),
+    }
 }
-
-const GUESSED: &str = "(parent guessed by time)";
 
 /// The time; the GUID where another checkpoint has that name.
 fn aside(vm: &VmReport, checkpoint: &CheckpointReport) -> String {
     let alike = vm.checkpoints.iter().filter(|other| other.name == checkpoint.name).count();
     let id = checkpoint.id.as_ref().filter(|_| alike > 1).map(|id| format!("{{{id}}}"));
-    let kind = (checkpoint.kind == "recovery").then(|| "(by backup software)".to_owned());
-    let guessed = checkpoint.state.parent_guessed.then(|| GUESSED.to_owned());
-    let parts: Vec<String> =
-        checkpoint.created.clone().into_iter().chain(id).chain(kind).chain(guessed).collect();
+    let parts: Vec<String> = checkpoint.created.clone().into_iter().chain(id).collect();
     parts.join(" ")
 }
 
-fn state(state: &StateReport, report: &FolderReport, names: &Names<'_>) -> Node {
+fn state(state: &StateReport, is_recovery: bool, report: &FolderReport, names: &Names<'_>) -> Node {
+    let notes = [
+        state.parent_guessed.then_some("the parent is a guess by time"),
+        is_recovery.then_some("made by backup software"),
+    ];
+    let notes = notes.into_iter().flatten().map(|text| Detail { mark: None, text: text.to_owned() });
+    let disks = state.disks.iter().flat_map(|disk| disk_details(disk, report, names));
     Node {
         parent: state.parent.and_then(|number| number.checked_sub(1)),
         guessed: state.parent_guessed,
-        details: state.disks.iter().flat_map(|disk| disk_details(disk, report, names)).collect(),
+        details: notes.chain(disks).collect(),
         ..Node::default()
     }
 }

@@ -11,8 +11,9 @@ pub(crate) fn draw(out: &mut dyn Write, forests: &[Forest]) -> io::Result<()> {
     writeln!(out, "  node [shape=box, fontname=\"sans-serif\"];")?;
     writeln!(out, "  graph [fontname=\"sans-serif\"];")?;
     for (graph, forest) in forests.iter().enumerate() {
+        let heading: Vec<String> = forest.heading().into_iter().map(escaped).collect();
         writeln!(out, "  subgraph cluster_{graph} {{")?;
-        writeln!(out, "    label=\"{}\";", escaped(&forest.title))?;
+        writeln!(out, "    label=\"{}\";", heading.join("\\n"))?;
         for (place, node) in forest.nodes.iter().enumerate() {
             writeln!(out, "    g{graph}n{place} [label=\"{}\"{}];", label(node), style(node))?;
         }

@@ -13,7 +13,8 @@ use crate::terminal::printable;
 pub(crate) fn draw(out: &mut dyn Write, forests: &[Forest]) -> io::Result<()> {
     writeln!(out, "flowchart TD")?;
     for (graph, forest) in forests.iter().enumerate() {
-        writeln!(out, "  subgraph g{graph}[\"{}\"]", escaped(&forest.title))?;
+        let heading: Vec<String> = forest.heading().into_iter().map(escaped).collect();
+        writeln!(out, "  subgraph g{graph}[\"{}\"]", heading.join("<br/>"))?;
         for (place, node) in forest.nodes.iter().enumerate() {
             let class = class(node).map(|class| format!(":::{class}")).unwrap_or_default();
             writeln!(out, "    g{graph}n{place}[\"{}\"]{class}", label(node))?;
@@ -46,19 +47,29 @@ fn label(node: &Node) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    let mut escaped = String::new();
     let text = printable(text);
+    let mut escaped = String::new();
     let mut chars = text.chars().peekable();
+    let mut before = ' ';
     while let Some(c) = chars.next() {
-        // With a space behind them, they would make a list of Markdown.
-        let begins_list = "-.".contains(c) && chars.peek() == Some(&' ');
-        if c.is_ascii() && !c.is_ascii_alphanumeric() && !" -.:,/".contains(c) || begins_list {
-            let _ = write!(escaped, "#{};", u32::from(c));
-        } else {
+        let after = chars.peek().copied().unwrap_or(' ');
+        if means_nothing(before, c, after) {
             escaped.push(c);
+        } else {
+            let _ = write!(escaped, "#{};", u32::from(c));
         }
+        before = c;
     }
     escaped
+}
+
+/// Markdown makes emphasis of `_` around words, not within them, and lists of `-` and `1.` before a space.
+fn means_nothing(before: char, c: char, after: char) -> bool {
+    match c {
+        '_' => before.is_alphanumeric() && after.is_alphanumeric(),
+        '-' | '.' => after != ' ',
+        _ => !c.is_ascii() || c.is_ascii_alphanumeric() || " :,/()!?@".contains(c),
+    }
 }
 
 #[cfg(test)]
@@ -69,6 +80,7 @@ mod tests {
     fn a_name_can_not_end_its_label() {
         assert_eq!(escaped("a\"]<b>#1;`x`"), "a#34;#93;#60;b#62;#35;1#59;#96;x#96;");
         assert_eq!(escaped("1. - x-y.z"), "1#46; #45; x-y.z");
+        assert_eq!(escaped("_a_b_"), "#95;a_b#95;");
         assert_eq!(escaped("Über 更新\n"), "Über 更新#92;n");
     }
 }

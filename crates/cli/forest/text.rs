@@ -40,7 +40,8 @@ pub(crate) fn draw(out: &mut dyn Write, forests: &[Forest], pen: Pen) -> io::Res
         if place > 0 {
             writeln!(out)?;
         }
-        writeln!(out, "{}\n", printable(&forest.title))?;
+        forest.heading().into_iter().try_for_each(|line| writeln!(out, "{}", printable(line)))?;
+        writeln!(out)?;
         draw_forest(out, forest, pen)?;
     }
     let nodes = || forests.iter().flat_map(|forest| &forest.nodes);
@@ -116,7 +117,7 @@ mod tests {
         nodes[4].current = true;
         nodes[1].details = vec![Detail { mark: Some(Mark::Dirty), text: "b.vhdx".to_owned() }];
         let mut drawn = Vec::new();
-        draw(&mut drawn, &[Forest { title: "T".to_owned(), nodes }], ASCII).unwrap();
+        draw(&mut drawn, &[Forest { title: "T".to_owned(), place: None, nodes }], ASCII).unwrap();
         let expected = "\
 T
 

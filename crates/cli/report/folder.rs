@@ -8,6 +8,7 @@ use std::path::Path;
 
 use chain_resolve::machine::{Checkpoint, CheckpointKind, Created, CreatedSource, DiskFile};
 use chain_resolve::machine::{State, StateDisk, StateParent, Vm};
+use chain_resolve::vm::Generation;
 use chain_resolve::{CatalogImage, Folder, ImageIndex, ParentLink, slot_name};
 use serde::Serialize;
 use vhdx_format::{Linkage, LogState};
@@ -31,7 +32,7 @@ pub(crate) struct FolderReport {
 pub(crate) struct VmReport {
     pub(crate) name: String,
     pub(crate) id: Option<String>,
-    pub(crate) generation: Option<String>,
+    pub(crate) generation: Option<u8>,
     /// Version of the configuration.
     pub(crate) version: Option<String>,
     /// `None` where only configurations of checkpoints are here.
@@ -90,7 +91,7 @@ pub(crate) struct StateDiskReport {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum DiskStatus {
     Found,
     Missing,
@@ -121,7 +122,7 @@ pub(crate) struct ImageReport {
 
 /// What keeps an image from being read, or its parent from being known.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "snake_case", tag = "kind")]
+#[serde(rename_all = "kebab-case", tag = "kind")]
 pub(crate) enum Problem {
     Unreadable { error: String },
     ParentNotFound { wanted: Vec<String> },
@@ -211,7 +212,10 @@ impl<'a> Scope<'a> {
         VmReport {
             name: vm.name.clone(),
             id: vm.id.map(|id| id.to_string()),
-            generation: vm.generation.map(|generation| generation.to_string()),
+            generation: vm.generation.map(|generation| match generation {
+                Generation::One => 1,
+                Generation::Two => 2,
+            }),
             version: vm.version.map(|version| version.to_string()),
             configuration: vm.configuration.as_deref().map(|path| self.name(path)),
             checkpoints: (1..).zip(&vm.checkpoints).map(|(n, found)| self.checkpoint(n, found)).collect(),

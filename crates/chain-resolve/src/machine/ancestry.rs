@@ -28,6 +28,22 @@ pub(super) fn find_parents(vm: &mut Vm, catalog: &Catalog) {
     }
 }
 
+/// Where the disks say one parent and a key another: the disks are right, and somebody should know.
+pub(super) fn contradicted_hints(vm: &Vm) -> Vec<String> {
+    let contradiction = |checkpoint: &Checkpoint| {
+        let hinted = checkpoint.hinted_parent?;
+        let StateParent::Disks(parent) = checkpoint.state.parent else { return None };
+        let parent = vm.checkpoints.get(parent)?;
+        let is_other =
+            vm.checkpoints.iter().any(|other| other.id == Some(hinted)) && parent.id != Some(hinted);
+        is_other.then(|| {
+            let (name, by_disks) = (&checkpoint.name, &parent.name);
+            format!("checkpoint `{name}` came from `{by_disks}` by its disks, but a key names {{{hinted}}}")
+        })
+    };
+    vm.checkpoints.iter().filter_map(contradiction).collect()
+}
+
 /// `own` is the state's own place among the checkpoints, if it has one.
 fn parent_of(
     state: &State,

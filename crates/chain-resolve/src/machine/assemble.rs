@@ -39,6 +39,7 @@ pub fn machines(catalog: &Catalog) -> Vec<Vm> {
     claims::settle(&mut machines, catalog);
     for vm in &mut machines {
         ancestry::find_parents(vm, catalog);
+        vm.notes.extend(ancestry::contradicted_hints(vm));
     }
     machines.sort_by(|a, b| (&a.name, &a.configuration).cmp(&(&b.name, &b.configuration)));
     machines
@@ -142,6 +143,15 @@ impl<'a> File<'a> {
         if is_recovery { CheckpointKind::Recovery } else { CheckpointKind::Standard }
     }
 
+    /// The one GUID under a key that speaks of a parent.
+    fn hinted_parent(&self) -> Option<Uuid> {
+        let speaks_of_parent = |path: &str| {
+            path.rsplit('/').next().is_some_and(|key| key.to_ascii_lowercase().contains("parent"))
+        };
+        let references = &self.configuration.references;
+        only(references.iter().filter(|reference| speaks_of_parent(&reference.path))).map(|found| found.id)
+    }
+
     /// A time that equals the VM's own was copied with the configuration and says nothing about the checkpoint.
     fn created(&self, vm: Option<&Self>) -> Option<Created> {
         let vm_created = vm.and_then(|vm| vm.configuration.created);
@@ -219,6 +229,7 @@ impl<'a> Group<'a> {
             name: name.or(file.id.map(|id| id.to_string())).unwrap_or_default(),
             created: file.created(self.own),
             kind: file.kind(),
+            hinted_parent: file.hinted_parent(),
             configuration: file.path.to_path_buf(),
             state: file.state(),
         }

@@ -49,6 +49,9 @@ pub struct Checkpoint {
     pub created: Option<Created>,
     /// What it was made for, where that is known.
     pub kind: CheckpointKind,
+    /// The checkpoint that a key of its configuration seems to name as its parent. No such key is known for certain, so
+    /// this is compared with what the disks say, and never used instead.
+    pub hinted_parent: Option<Uuid>,
     /// Its configuration.
     pub configuration: PathBuf,
     /// The disks as of the checkpoint.

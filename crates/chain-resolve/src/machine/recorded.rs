@@ -5,6 +5,7 @@
 //! without regard to letter case; among equals, how near to the configuration the image lies. More than one that is as
 //! good as any other is no answer: a disk of the same name that belongs to another VM is the classic mistake.
 
+use std::cmp::Reverse;
 use std::path::Path;
 
 use super::DiskFile;
@@ -18,7 +19,7 @@ pub(super) fn find(catalog: &Catalog, home: &Path, recorded: &str) -> DiskFile {
     let ranked = || {
         named.iter().filter_map(|index| {
             let image = catalog.image(*index)?;
-            Some(((agreement(&image.path, recorded), image.path.starts_with(home)), *index))
+            Some(((agreement(&image.path, recorded), nearness(&image.path, home)), *index))
         })
     };
     let Some(best) = ranked().map(|(rank, _)| rank).max() else { return DiskFile::Missing };
@@ -27,6 +28,12 @@ pub(super) fn find(catalog: &Catalog, home: &Path, recorded: &str) -> DiskFile {
         [only] => DiskFile::Found(*only),
         _ => DiskFile::Ambiguous(found),
     }
+}
+
+/// In the VM's own folder before elsewhere, and there the fewer folders in between the better: a copy of the VM may lie
+/// inside its folder.
+fn nearness(image: &Path, home: &Path) -> Option<Reverse<usize>> {
+    image.strip_prefix(home).ok().map(|below| Reverse(below.components().count()))
 }
 
 /// How many names at the end of the recorded path and of the image's agree.
