@@ -257,6 +257,25 @@ fn one_disk_that_two_vms_record_belongs_to_the_one_that_is_built_on_it() {
     }
 }
 
+/// The VM's own disk was put into a folder, and one of the same name, of nobody here, lies nearer.
+#[test]
+fn the_chain_counts_more_than_the_nearest_disk_of_the_name() {
+    let (web, db) = (small("web01", "disk"), small("db01", "disk"));
+    for form in FORMS {
+        let machine = Machine { bench: Bench::new(), history: web.clone() };
+        let place = |file: LeftFile| match file.path.as_str() {
+            "disk.vhdx" => LeftFile { path: "restored/disk.vhdx".to_owned(), ..file },
+            _ => file,
+        };
+        let files: Vec<LeftFile> = flattened(&web.files(form)).into_iter().map(place).collect();
+        put(&machine.bench, "vm", &files);
+        let other = flattened(&db.files(form)).into_iter().find(|file| file.path == "disk.vhdx");
+        put(&machine.bench, "vm", &[other.unwrap()]);
+        machine.gives(&["vm", "--checkpoint", "A"], Some(web.vm.checkpoints[0].id), "disk");
+        machine.gives(&["vm", "--checkpoint", "@current"], None, "disk");
+    }
+}
+
 /// A disk that two VMs record by the same path is one that they share.
 #[test]
 fn a_disk_that_vms_share_is_both_of_theirs() {

@@ -14,6 +14,9 @@ use crate::policy::{same_name, stored_basename};
 
 /// Drops claims to other VMs' images and decides what chains can decide.
 pub(super) fn settle(machines: &mut [Vm], catalog: &Catalog) {
+    for vm in machines.iter_mut() {
+        follow_chains(vm, catalog);
+    }
     let claims = claims(machines, catalog);
     let proved = proved(&claims, catalog);
     let contested: HashSet<(usize, ImageIndex)> = claims
@@ -33,6 +36,31 @@ pub(super) fn settle(machines: &mut [Vm], catalog: &Catalog) {
             }
         }
         settle_by_chain(vm, catalog);
+    }
+}
+
+/// Where the disk's other states are built on another image of the recorded name, that one is the disk, however well the
+/// path of this one agrees.
+fn follow_chains(vm: &mut Vm, catalog: &Catalog) {
+    let place = |disk: &StateDisk| (disk.slot.kind, disk.slot.controller, disk.slot.location);
+    let disks = vm.states().flat_map(|state| &state.disks);
+    let chains: Vec<_> = disks
+        .filter_map(|disk| Some((place(disk), disk.file.image()?)))
+        .map(|(place, image)| (place, image, catalog.ancestors(image)))
+        .collect();
+    for disk in disks_mut(vm) {
+        let Some(image) = disk.file.image() else { continue };
+        let own = catalog.ancestors(image);
+        let others = || chains.iter().filter(|(at, other, _)| *at == place(disk) && *other != image);
+        if others().any(|(_, other, under)| under.contains(&image) || own.contains(other)) {
+            continue;
+        }
+        let named = stored_basename(&disk.slot.path).map(|name| catalog.named(name)).unwrap_or_default();
+        let in_chain = |found: &&ImageIndex| others().any(|(_, _, under)| under.contains(*found));
+        let mut fitting = named.iter().filter(in_chain);
+        if let (Some(only), None) = (fitting.next(), fitting.next()) {
+            disk.file = DiskFile::Found(*only);
+        }
     }
 }
 
