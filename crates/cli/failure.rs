@@ -105,8 +105,10 @@ impl Failure {
             Self::Select(
                 SelectError::WhichCheckpoint { candidates, .. }
                 | SelectError::NoSuchCheckpoint { candidates, .. }
+                | SelectError::MissingCheckpoints { candidates, .. }
                 | SelectError::AmbiguousCheckpoint { candidates, .. },
             ) => shown(candidates),
+            Self::Select(SelectError::LostConfigurations(paths)) => listed(paths),
             Self::Select(
                 SelectError::NoSuchDisk { candidates, .. } | SelectError::SeveralDisks { candidates },
             ) => shown(candidates),
@@ -151,6 +153,13 @@ impl Failure {
             }
             Self::Select(SelectError::SeveralDisks { .. }) => {
                 "say which disk you want, for example `--disk scsi0:0`, or export all of them with `--out FOLDER/`"
+            }
+            Self::Select(SelectError::LostConfigurations(_)) => {
+                "get them from the backup again, or say what you want with --vm and a checkpoint's name or GUID, \
+                 or @current"
+            }
+            Self::Select(SelectError::MissingCheckpoints { .. }) => {
+                "add the files of its folder `Snapshots`, or name one of the states above by name or GUID"
             }
             Self::Select(SelectError::NoCurrent { .. }) => {
                 "name a checkpoint or a disk file with --checkpoint"
@@ -270,6 +279,8 @@ fn select_code(error: &SelectError) -> u8 {
     match error {
         SelectError::Folder(FolderError::Look { source, .. }) => io_code(source),
         SelectError::Folder(FolderError::Scan(error)) => scan_code(error),
+        SelectError::OneFile(_) => code::USAGE,
+        SelectError::LostConfigurations(_) => code::CORRUPT,
         _ => code::NOT_FOUND,
     }
 }

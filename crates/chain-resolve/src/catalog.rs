@@ -162,7 +162,10 @@ impl Catalog {
             }
         }
         catalog.links = Links::between(&catalog.images, policy);
-        for (index, image) in catalog.images.iter().enumerate() {
+        // Where more parents may lie, nothing but parents is looked for.
+        let here = |path: &Path| policy.roots().first().is_none_or(|root| path.starts_with(root));
+        catalog.configurations.retain(|file| here(&file.path));
+        for (index, image) in catalog.images.iter().enumerate().filter(|(_, image)| here(&image.path)) {
             if let Some(name) = image.path.file_name().and_then(|name| name.to_str()) {
                 catalog.by_name.entry(folded(name)).or_default().push(ImageIndex(index));
             }
@@ -189,7 +192,7 @@ impl Catalog {
         &self.configurations
     }
 
-    /// The images whose file name is `name`, without regard to letter case.
+    /// The images below the first root whose file name is `name`, without regard to letter case.
     #[must_use]
     pub fn named(&self, name: &str) -> &[ImageIndex] {
         self.by_name.get(&folded(name)).map_or(&[], Vec::as_slice)

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use crate::folder::Folder;
+use crate::folder::{Folder, disk_stem};
 use crate::machine::{Checkpoint, StateDisk, Vm};
-use crate::policy::same_name;
+use crate::policy::{same_name, stored_basename};
 use crate::select::SelectedDisk;
 use crate::vm::{ControllerKind, DiskSlot, Timestamp};
 
@@ -127,13 +127,17 @@ impl fmt::Display for LeafChoice {
 pub struct DiskChoice {
     /// Where it is attached: `scsi0:1`.
     pub slot: String,
-    /// The stem of its base image, if its file is here.
+    /// The stem of its base image; where its file is not here, what the recorded path says of it.
     pub stem: Option<String>,
 }
 
 impl DiskChoice {
     pub(crate) fn of(folder: &Folder, disk: &StateDisk) -> Self {
-        let stem = disk.file.image().and_then(|image| folder.base_stem(image));
+        let recorded = stored_basename(&disk.slot.path).map(|name| {
+            let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+            disk_stem(stem)
+        });
+        let stem = disk.file.image().and_then(|image| folder.base_stem(image)).or(recorded);
         Self { slot: slot_name(&disk.slot), stem: stem.map(str::to_owned) }
     }
 

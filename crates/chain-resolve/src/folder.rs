@@ -1,5 +1,6 @@
 //! A folder of VMs, of one VM, or of disk files alone: what is in it, looked at once.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use crate::catalog::{Catalog, CatalogImage, Depth, ScanError, is_image_name};
@@ -102,11 +103,36 @@ impl Folder {
     #[must_use]
     pub fn loose_images(&self) -> Vec<ImageIndex> {
         let states = self.machines.iter().flat_map(Vm::states).flat_map(|state| &state.disks);
-        let claimed: std::collections::HashSet<ImageIndex> = states
+        let claimed: HashSet<ImageIndex> = states
             .filter_map(|disk| disk.file.image())
             .flat_map(|image| self.catalog.ancestors(image).into_iter().chain([image]))
             .collect();
         self.images().map(|(index, _)| index).filter(|index| !claimed.contains(index)).collect()
+    }
+
+    /// Configurations below the folder that can not be read, and places that may hold some: they may hide a VM or a
+    /// checkpoint.
+    pub(crate) fn lost_configurations(&self) -> Vec<PathBuf> {
+        let damaged = self.catalog.configurations().iter().filter(|file| file.configuration.is_err());
+        let unread = self.catalog.unread().iter().map(|(path, _)| path);
+        let unread =
+            unread.filter(|path| path.starts_with(&self.root) && (is_configuration(path) || path.is_dir()));
+        damaged.map(|file| file.path.clone()).chain(unread.cloned()).collect()
+    }
+
+    /// The files of the folder that nothing may replace: configurations, and images that belong to a VM or a chain.
+    #[must_use]
+    pub fn protected(&self) -> Vec<PathBuf> {
+        let loose: HashSet<ImageIndex> = self.loose_images().into_iter().collect();
+        let is_chained = |index, image: &CatalogImage| {
+            let is_child = image.facts.as_ref().is_ok_and(|facts| facts.parent.is_some());
+            is_child || !self.catalog.children(index).is_empty()
+        };
+        let images = self.catalog.indexed().filter(|(index, image)| {
+            !self.machines.is_empty() && !loose.contains(index) || is_chained(*index, image)
+        });
+        let configurations = self.catalog.configurations().iter().map(|file| file.path.clone());
+        images.map(|(_, image)| image.path.clone()).chain(configurations).collect()
     }
 
     /// The stem of the image at the bottom of a chain: what Hyper-V names all its files after. Where the base is missing,
@@ -116,9 +142,14 @@ impl Folder {
         let base = self.catalog.ancestors(image).last().copied().unwrap_or(image);
         let stem = self.catalog.image(base)?.path.file_stem()?.to_str()?;
         let is_base = matches!(self.catalog.parent(base), ParentLink::Base);
-        let disk = stem.rsplit_once('_').filter(|(_, id)| !is_base && parse_guid(id).is_some());
-        Some(disk.map_or(stem, |(disk, _)| disk))
+        Some(if is_base { stem } else { disk_stem(stem) })
     }
+}
+
+/// What the stem of a disk file says of the disk: Hyper-V puts a GUID behind it for each checkpoint.
+pub(crate) fn disk_stem(stem: &str) -> &str {
+    let disk = stem.rsplit_once('_').filter(|(_, id)| parse_guid(id).is_some());
+    disk.map_or(stem, |(disk, _)| disk)
 }
 
 /// The folder that `source` is or stands for, by its real name.
@@ -127,14 +158,12 @@ fn root_of(source: &Path) -> Result<PathBuf, FolderError> {
     let is_folder = std::fs::metadata(source).map_err(failed)?.is_dir();
     // The file's real folder: a link to an image leads to where its parents are.
     let real = std::fs::canonicalize(source).map_err(failed)?;
-    if is_folder {
-        return Ok(real);
-    }
-    let folder = real.parent().unwrap_or(Path::new("/"));
+    let folder = if is_folder { &*real } else { real.parent().unwrap_or(Path::new("/")) };
     let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    // Half a VM tells half its states.
     let in_vm = ["Virtual Machines", "Snapshots"].iter().any(|standard| same_name(name, standard));
-    let root = if in_vm && is_configuration(source) { folder.parent().unwrap_or(folder) } else { folder };
-    Ok(root.to_path_buf())
+    let is_half = in_vm && (is_folder || is_configuration(source));
+    Ok(if is_half { folder.parent().unwrap_or(folder) } else { folder }.to_path_buf())
 }
 
 /// Where the parents of images below `source` may be looked for.

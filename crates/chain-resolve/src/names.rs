@@ -10,7 +10,7 @@ use crate::catalog::CatalogImage;
 use crate::choice::{LeafChoice, LeafProblem};
 use crate::folder::Folder;
 use crate::links::{ImageIndex, ParentLink};
-use crate::machine::{Checkpoint, Vm};
+use crate::machine::{Checkpoint, CreatedSource, StateParent, Vm};
 use crate::policy::same_name;
 use crate::select::SelectError;
 use crate::vm::parse_guid;
@@ -35,29 +35,65 @@ pub(crate) fn configurations(vm: &Vm) -> impl Iterator<Item = &Path> {
     vm.configuration.as_deref().into_iter().chain(checkpoints)
 }
 
-/// The checkpoints that `name` can mean, with their numbers.
+/// The checkpoints that `name` can mean, with their numbers. A checkpoint may be called like one of the special words;
+/// then both are meant.
 pub(crate) fn checkpoints<'a>(vm: &'a Vm, name: &str) -> Vec<(usize, &'a Checkpoint)> {
     let numbered = || (1_usize..).zip(&vm.checkpoints);
     let fitting = |fits: &dyn Fn(&Checkpoint) -> bool| numbered().filter(|(_, found)| fits(found)).collect();
-    if name.eq_ignore_ascii_case(LATEST) {
-        return latest(vm);
-    }
-    if let Some(number) = name.strip_prefix('#').and_then(|number| number.parse::<usize>().ok()) {
-        return numbered().filter(|(found, _)| *found == number).collect();
-    }
+    let called: Vec<_> = fitting(&|found| found.name == name);
+    let special: Vec<_> = match special(name) {
+        Some(Special::Latest) => latest(vm),
+        Some(Special::Number(number)) => numbered().filter(|(found, _)| *found == number).collect(),
+        Some(Special::Current) | None => Vec::new(),
+    };
+    let both = [called, special].concat();
+    let mut seen = HashSet::new();
     first_fitting([
-        fitting(&|found| found.name == name),
+        both.into_iter().filter(|(number, _)| seen.insert(*number)).collect(),
         fitting(&|found| same_name(&found.name, name)),
         fitting(&|found| is_identity(found.id, name)),
     ])
 }
 
-/// The newest; all of them where their times do not tell.
+/// A word for a state that is no name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Special {
+    /// `@current`.
+    Current,
+    /// `@latest`.
+    Latest,
+    /// `#N`.
+    Number(usize),
+}
+
+pub(crate) fn special(name: &str) -> Option<Special> {
+    if name.eq_ignore_ascii_case(CURRENT) {
+        Some(Special::Current)
+    } else if name.eq_ignore_ascii_case(LATEST) {
+        Some(Special::Latest)
+    } else {
+        Some(Special::Number(name.strip_prefix('#')?.parse().ok()?))
+    }
+}
+
+/// The newest: the only one that no other came from. On branches the configurations' own times decide; a file's time is
+/// whatever a copy made of it, so where one of those is all there is, every branch is an answer.
 fn latest(vm: &Vm) -> Vec<(usize, &Checkpoint)> {
-    let at = |checkpoint: &Checkpoint| checkpoint.created.map(|created| created.at);
-    let newest = vm.checkpoints.iter().filter_map(at).max();
-    let unknown = vm.checkpoints.iter().any(|checkpoint| checkpoint.created.is_none());
-    (1..).zip(&vm.checkpoints).filter(|(_, found)| unknown || at(found) == newest).collect()
+    let is_parent =
+        |index: usize| vm.checkpoints.iter().any(|other| other.state.parent == StateParent::Disks(index));
+    let tips = vm.checkpoints.iter().enumerate().filter(|(index, _)| !is_parent(*index));
+    let tips: Vec<_> = tips.map(|(index, found)| (index.saturating_add(1), found)).collect();
+    let at = |found: &Checkpoint| {
+        found
+            .created
+            .filter(|created| created.source == CreatedSource::Configuration)
+            .map(|created| created.at)
+    };
+    if tips.len() < 2 || tips.iter().any(|(_, found)| at(found).is_none()) {
+        return tips;
+    }
+    let newest = tips.iter().filter_map(|(_, found)| at(found)).max();
+    tips.into_iter().filter(|(_, found)| at(found) == newest).collect()
 }
 
 /// A whole GUID, or the beginning of one that is long enough to be meant as such.
@@ -72,18 +108,40 @@ fn first_fitting<T, const N: usize>(ranks: [Vec<T>; N]) -> Vec<T> {
     ranks.into_iter().find(|fitting| !fitting.is_empty()).unwrap_or_default()
 }
 
-/// The disk file of that name or stem; without a name the only leaf. `disk` restricts both to the files of one disk.
+/// Which disk files count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DiskFiles<'a> {
+    /// Only those of the disk whose base image has this stem.
+    pub(crate) disk: Option<&'a str>,
+    /// Only those on which a state of this VM is built, or that are built on one.
+    pub(crate) vm: Option<&'a Vm>,
+    /// Whether a name must have its suffix. Beside configurations a bare stem is more likely a VM's or checkpoint's name.
+    pub(crate) with_suffix: bool,
+}
+
+/// The disk file of that name or stem; without a name the only leaf.
 pub(crate) fn disk_file(
     folder: &Folder,
     name: Option<&str>,
-    disk: Option<&str>,
+    which: DiskFiles<'_>,
 ) -> Result<PathBuf, SelectError> {
-    let of_disk = |index: ImageIndex| {
-        disk.is_none_or(|disk| folder.base_stem(index).is_some_and(|stem| same_name(stem, disk)))
+    let states = which.vm.into_iter().flat_map(Vm::states).flat_map(|state| &state.disks);
+    let of_states: HashSet<ImageIndex> = states.filter_map(|disk| disk.file.image()).collect();
+    let catalog = folder.catalog();
+    let under: HashSet<ImageIndex> = of_states.iter().flat_map(|image| catalog.ancestors(*image)).collect();
+    let is_of_vm = |index: ImageIndex| {
+        which.vm.is_none()
+            || of_states.contains(&index)
+            || under.contains(&index)
+            || catalog.ancestors(index).iter().any(|ancestor| of_states.contains(ancestor))
     };
+    let is_of_disk = |index: ImageIndex| {
+        which.disk.is_none_or(|disk| folder.base_stem(index).is_some_and(|stem| same_name(stem, disk)))
+    };
+    let fits = |index: ImageIndex| is_of_disk(index) && is_of_vm(index);
     match name {
-        None => only_leaf(folder, &of_disk),
-        Some(name) => named_file(folder, name, &of_disk),
+        None => only_leaf(folder, &fits),
+        Some(name) => named_file(folder, name, which.with_suffix, &fits),
     }
 }
 
@@ -115,13 +173,18 @@ fn only_leaf(folder: &Folder, fits: &dyn Fn(ImageIndex) -> bool) -> Result<PathB
 fn named_file(
     folder: &Folder,
     name: &str,
+    with_suffix: bool,
     fits: &dyn Fn(ImageIndex) -> bool,
 ) -> Result<PathBuf, SelectError> {
+    let has_name = |path: &Path, same: &dyn Fn(&str) -> bool| {
+        let names = [path.file_name(), path.file_stem().filter(|_| !with_suffix)];
+        names.into_iter().flatten().filter_map(|name| name.to_str()).any(same)
+    };
     let called = |same: &dyn Fn(&str) -> bool| {
         let images = folder.images().filter(|(index, image)| fits(*index) && has_name(&image.path, same));
         paths(images)
     };
-    let at_path = folder.images().filter(|(_, image)| image.path.ends_with(name));
+    let at_path = folder.images().filter(|(index, image)| fits(*index) && image.path.ends_with(name));
     let lost = |same: &dyn Fn(&str) -> bool| {
         folder.lost_images().filter(|path| has_name(path, same)).map(Path::to_path_buf).collect()
     };
@@ -136,10 +199,6 @@ fn named_file(
         [] => Err(SelectError::NoSuchName { name: name.to_owned(), candidates: paths(folder.images()) }),
         _ => Err(SelectError::AmbiguousName { name: name.to_owned(), candidates }),
     }
-}
-
-fn has_name(path: &Path, same: &dyn Fn(&str) -> bool) -> bool {
-    [path.file_name(), path.file_stem()].into_iter().flatten().filter_map(|name| name.to_str()).any(same)
 }
 
 fn paths<'a>(images: impl Iterator<Item = (ImageIndex, &'a CatalogImage)>) -> Vec<PathBuf> {

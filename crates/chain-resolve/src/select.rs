@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::choice::{CheckpointChoice, DiskChoice, LeafChoice, VmChoice};
 use crate::folder::{self, Folder, FolderError};
-use crate::machine::{Checkpoint, DiskFile, State, StateDisk, Vm};
-use crate::names;
-use crate::policy::SearchPolicy;
+use crate::machine::{self, Checkpoint, DiskFile, State, StateDisk, Vm};
+use crate::names::{self, DiskFiles, Special};
+use crate::policy::{SearchPolicy, same_name};
 
 /// What the user said.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,36 @@ pub struct Selection {
     pub checkpoint: Option<String>,
     /// The folders of SOURCE and `--parent-dir`.
     pub policy: SearchPolicy,
+    /// What should be known of how the disks were found.
+    pub notes: Vec<SelectionNote>,
+    /// Files of SOURCE that nothing may replace, besides those that are read.
+    pub protected: Vec<PathBuf>,
+}
+
+/// What should be known of how a disk was found.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SelectionNote {
+    /// Nothing but the end of the recorded path says that it is the disk.
+    #[error("disk {slot} is `{}`, by the end of the recorded path `{recorded}` alone", found.display())]
+    ByName {
+        /// Where it is attached.
+        slot: String,
+        /// The path on the host where the VM ran.
+        recorded: String,
+        /// The file.
+        found: PathBuf,
+    },
+    /// Something was noticed when the VM was put together.
+    #[error("VM `{vm}`: {note}")]
+    Vm {
+        /// The VM.
+        vm: String,
+        /// What was noticed.
+        note: String,
+    },
+    /// The state is that of a disk file, not of a checkpoint.
+    #[error("the state of the disk file `{}`, which no checkpoint was asked for", .0.display())]
+    ByFile(PathBuf),
 }
 
 /// One disk in one state.
@@ -93,6 +123,24 @@ pub enum SelectError {
         /// What there is.
         candidates: Vec<CheckpointChoice>,
     },
+    /// `--vm` and `--disk` say nothing about a lone disk file.
+    #[error("{0} chooses in a folder, and SOURCE is one disk file")]
+    OneFile(&'static str),
+    /// What can not be read may hide the VM or checkpoint that is meant.
+    #[error("{} configurations cannot be read and may hide what is meant", .0.len())]
+    LostConfigurations(Vec<PathBuf>),
+    /// Configurations of checkpoints are missing, so what is the newest, or the only one, is not known.
+    #[error("VM `{vm}` has {listed} checkpoints by its own configuration, {found} of them are here")]
+    MissingCheckpoints {
+        /// The VM.
+        vm: String,
+        /// How many its configuration counts.
+        listed: usize,
+        /// How many were found.
+        found: usize,
+        /// The states that are known.
+        candidates: Vec<CheckpointChoice>,
+    },
     /// Several checkpoints have that name, or begin with that part of a GUID.
     #[error("`{name}` names {} checkpoints of VM `{vm}`", candidates.len())]
     AmbiguousCheckpoint {
@@ -109,10 +157,13 @@ pub enum SelectError {
         /// The VM.
         vm: String,
     },
-    /// The state has no disk, or none that fits.
+    /// The state has no disk.
+    #[error("that state has no disk")]
+    NoDisks,
+    /// No disk of the state fits.
     #[error("no disk `{name}` in that state")]
     NoSuchDisk {
-        /// What the user said, or `*`.
+        /// What the user said.
         name: String,
         /// The disks of the state.
         candidates: Vec<DiskChoice>,
@@ -124,7 +175,7 @@ pub enum SelectError {
         candidates: Vec<DiskChoice>,
     },
     /// The configuration records a disk that is not here.
-    #[error("the file of disk {} is not here: the configuration records `{recorded}`", disk)]
+    #[error("no file here is for certain disk {}: the configuration records `{recorded}`", disk)]
     DiskNotHere {
         /// Where it is attached.
         disk: String,
@@ -169,37 +220,116 @@ pub enum SelectError {
 
 /// Finds the disks.
 ///
-/// A disk file as SOURCE is the leaf itself, unless `checkpoint` names another file in its folder. Where there are VM
+/// A disk file as SOURCE is the leaf itself, unless `checkpoint` names another state of that disk. Where there are VM
 /// configurations, they say what a checkpoint is; where there are none, states are named by their files.
 pub fn select(request: &Request<'_>) -> Result<Selection, SelectError> {
     let Request { source, checkpoint, parent_dirs, .. } = *request;
     let is_file = std::fs::metadata(source).is_ok_and(|metadata| !metadata.is_dir());
-    if is_file && checkpoint.is_none() && !folder::is_configuration(source) {
-        let policy = folder::policy_for(source, parent_dirs)?;
-        let name = source.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let disk = SelectedDisk { leaf: source.to_path_buf(), name, slot: None };
-        return Ok(Selection { disks: vec![disk], vm: None, checkpoint: None, policy });
+    let is_image = is_file && !folder::is_configuration(source);
+    if is_image && checkpoint.is_none() {
+        return lone_file(request);
     }
     let folder = Folder::scan(source, parent_dirs)?.without(request.target);
-    let Some(vm) = which_vm(&folder, request)? else {
-        return Ok(file_state(&folder, names::disk_file(&folder, checkpoint, request.disk)?));
-    };
-    match which_state(&folder, vm, request)? {
-        Some((label, state)) => {
-            let disks = disks_of(&folder, state, request.disk)?;
-            let (vm, checkpoint) = (Some(vm.name.clone()), Some(label));
-            Ok(Selection { disks, vm, checkpoint, policy: folder.policy().clone() })
+    let own_disk = if is_image { disk_of_file(&folder, source) } else { None };
+    let request = &Request { disk: request.disk.or(own_disk.as_deref()), ..*request };
+    let vm = which_vm(&folder, request)?;
+    match vm.map(|vm| which_state(&folder, vm, request).map(|state| (vm, state))).transpose()? {
+        Some((vm, Some((label, state)))) => state_of(&folder, vm, label, state, request.disk),
+        found => {
+            let which = DiskFiles {
+                disk: request.disk,
+                vm: found.map(|(vm, _)| vm).filter(|_| request.vm.is_some()),
+                with_suffix: !folder.machines().is_empty(),
+            };
+            Ok(file_state(&folder, names::disk_file(&folder, checkpoint, which)?))
         }
-        None => Ok(file_state(&folder, names::disk_file(&folder, checkpoint, request.disk)?)),
     }
+}
+
+/// A disk file stands for its own state.
+fn lone_file(request: &Request<'_>) -> Result<Selection, SelectError> {
+    let flags = [(request.vm, "--vm"), (request.disk, "--disk")];
+    if let Some((_, flag)) = flags.into_iter().find(|(value, _)| value.is_some()) {
+        return Err(SelectError::OneFile(flag));
+    }
+    let source = request.source;
+    let stem = source.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Selection {
+        disks: vec![SelectedDisk { leaf: source.to_path_buf(), name: stem, slot: None }],
+        vm: None,
+        checkpoint: None,
+        policy: folder::policy_for(source, request.parent_dirs)?,
+        notes: Vec::new(),
+        protected: Vec::new(),
+    })
+}
+
+/// The stem of the base of the disk that a file belongs to.
+fn disk_of_file(folder: &Folder, file: &Path) -> Option<String> {
+    let real = std::fs::canonicalize(file).ok()?;
+    let (index, _) = folder.images().find(|(_, image)| image.path == real)?;
+    folder.base_stem(index).map(str::to_owned)
+}
+
+/// A state of a VM.
+fn state_of(
+    folder: &Folder,
+    vm: &Vm,
+    label: String,
+    state: &State,
+    disk: Option<&str>,
+) -> Result<Selection, SelectError> {
+    let disks = disks_of(folder, state, disk)?;
+    let of_vm = vm.notes.iter().map(|note| SelectionNote::Vm { vm: vm.name.clone(), note: note.clone() });
+    let by_name = disks.iter().filter_map(|(disk, found)| by_name(folder, vm, disk, found));
+    Ok(Selection {
+        notes: of_vm.chain(by_name).collect(),
+        disks: disks.into_iter().map(|(_, found)| found).collect(),
+        vm: Some(vm.name.clone()),
+        checkpoint: Some(label),
+        policy: folder.policy().clone(),
+        protected: folder.protected(),
+    })
+}
+
+/// Whether the disk lies elsewhere than in the VM's folder, or agrees in nothing but its file name, and no chain of the
+/// same slot confirms it.
+fn by_name(folder: &Folder, vm: &Vm, disk: &StateDisk, found: &SelectedDisk) -> Option<SelectionNote> {
+    let image = disk.file.image()?;
+    let catalog = folder.catalog();
+    let slot = |disk: &StateDisk| (disk.slot.instance, disk.slot.controller, disk.slot.location);
+    let others = vm.states().flat_map(|state| &state.disks).filter(|other| slot(other) == slot(disk));
+    let is_confirmed = others.filter_map(|other| other.file.image()).any(|other| {
+        other != image
+            && (catalog.ancestors(other).contains(&image) || catalog.ancestors(image).contains(&other))
+    });
+    // A child's name has a GUID in it, which no other disk has.
+    let is_unique = catalog.image(image).is_some_and(|image| {
+        let stem = image.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        folder::disk_stem(stem) != stem
+    });
+    let is_home =
+        machine::is_at_home(vm, &found.leaf) && machine::agreement(&found.leaf, &disk.slot.path) > 1;
+    (!is_confirmed && !is_unique && !is_home).then(|| SelectionNote::ByName {
+        slot: found.slot.clone().unwrap_or_default(),
+        recorded: disk.slot.path.clone(),
+        found: found.leaf.clone(),
+    })
 }
 
 /// A state that is named by its disk file.
 fn file_state(folder: &Folder, leaf: PathBuf) -> Selection {
     let index = folder.images().find(|(_, image)| image.path == leaf).map(|(index, _)| index);
     let stem = index.and_then(|index| folder.base_stem(index)).unwrap_or("disk").to_owned();
-    let disk = SelectedDisk { leaf, name: stem, slot: None };
-    Selection { disks: vec![disk], vm: None, checkpoint: None, policy: folder.policy().clone() }
+    let notes = (!folder.machines().is_empty()).then(|| SelectionNote::ByFile(leaf.clone()));
+    Selection {
+        disks: vec![SelectedDisk { leaf, name: stem, slot: None }],
+        vm: None,
+        checkpoint: None,
+        policy: folder.policy().clone(),
+        notes: notes.into_iter().collect(),
+        protected: folder.protected(),
+    }
 }
 
 /// The VMs that are meant where several may be: those that are called `name`, the one of the configuration that `source`
@@ -221,18 +351,37 @@ pub fn select_vms<'a>(
 /// The one VM that is meant; `None` where there is no configuration, or where the checkpoint is the name of a disk file
 /// and VMs are not asked for.
 fn which_vm<'a>(folder: &'a Folder, request: &Request<'_>) -> Result<Option<&'a Vm>, SelectError> {
+    let own = std::fs::canonicalize(request.source).unwrap_or_default();
+    let is_own = |vm: &&Vm| names::configurations(vm).any(|path| path == own);
+    let lost = folder.lost_configurations();
+    if request.vm.is_none() && lost.contains(&own) {
+        return Err(SelectError::LostConfigurations(vec![own]));
+    }
     match select_vms(folder, request.source, request.vm)?.as_slice() {
         [] => Ok(None),
+        // The only one that can be read is not the only one.
+        [only] if request.vm.is_none() && !is_own(only) && lost.iter().any(|path| may_be_vm(path)) => {
+            Err(SelectError::LostConfigurations(lost))
+        }
         [only] => Ok(Some(only)),
         several => match request.checkpoint {
-            Some(name)
-                if request.vm.is_none() && names::disk_file(folder, Some(name), request.disk).is_ok() =>
-            {
-                Ok(None)
-            }
+            Some(name) if names_a_file_only(folder, several, name, request) => Ok(None),
             _ => Err(SelectError::SeveralVms { candidates: choices(several.iter().copied()) }),
         },
     }
+}
+
+fn may_be_vm(configuration: &Path) -> bool {
+    let folder = configuration.parent().and_then(|folder| folder.file_name()).and_then(|name| name.to_str());
+    !folder.is_some_and(|folder| same_name(folder, "Snapshots"))
+}
+
+/// Whether the name is that of a disk file, and no VM has a checkpoint of that name.
+fn names_a_file_only(folder: &Folder, vms: &[&Vm], name: &str, request: &Request<'_>) -> bool {
+    let which = DiskFiles { disk: request.disk, vm: None, with_suffix: true };
+    request.vm.is_none()
+        && vms.iter().all(|vm| names::checkpoints(vm, name).is_empty())
+        && names::disk_file(folder, Some(name), which).is_ok()
 }
 
 /// The VMs of that name or GUID; at least one.
@@ -263,35 +412,37 @@ fn which_state<'a>(
     vm: &'a Vm,
     request: &Request<'_>,
 ) -> Result<Option<(String, &'a State)>, SelectError> {
-    let current = || {
-        let state = vm.current.as_ref().map(|state| Some((names::CURRENT.to_owned(), state)));
-        state.ok_or_else(|| SelectError::NoCurrent { vm: vm.name.clone() })
-    };
     let named = |checkpoint: &'a Checkpoint| Ok(Some((checkpoint.name.clone(), &checkpoint.state)));
     let Some(name) = request.checkpoint else {
         let own = std::fs::canonicalize(request.source).unwrap_or_default();
         return match vm.checkpoints.iter().find(|checkpoint| checkpoint.configuration == own) {
             Some(checkpoint) => named(checkpoint),
-            None if vm.checkpoints.is_empty() => current(),
+            None if vm.checkpoints.is_empty() => {
+                refuse_unknown_checkpoints(folder, vm)?;
+                current(vm)
+            }
             None => {
                 let candidates = CheckpointChoice::all(vm);
                 Err(SelectError::WhichCheckpoint { vm: vm.name.clone(), candidates })
             }
         };
     };
-    if name.eq_ignore_ascii_case(names::CURRENT) {
-        return current();
-    }
+    let special = names::special(name);
     let fitting = names::checkpoints(vm, name);
-    match fitting.as_slice() {
-        [(_, only)] => named(only),
-        [] if names::disk_file(folder, Some(name), request.disk).is_ok() => Ok(None),
-        [] => Err(SelectError::NoSuchCheckpoint {
+    match (special, fitting.as_slice()) {
+        (Some(Special::Current), []) => current(vm),
+        (Some(Special::Latest | Special::Number(_)), [(_, only)]) => {
+            refuse_unknown_checkpoints(folder, vm)?;
+            named(only)
+        }
+        (None, [(_, only)]) => named(only),
+        (_, []) if names_a_file(folder, vm, name, request) => Ok(None),
+        (_, []) => Err(SelectError::NoSuchCheckpoint {
             vm: vm.name.clone(),
             name: name.to_owned(),
             candidates: CheckpointChoice::all(vm),
         }),
-        several => Err(SelectError::AmbiguousCheckpoint {
+        (_, several) => Err(SelectError::AmbiguousCheckpoint {
             vm: vm.name.clone(),
             name: name.to_owned(),
             candidates: several.iter().map(|(number, found)| CheckpointChoice::of(*number, found)).collect(),
@@ -299,16 +450,56 @@ fn which_state<'a>(
     }
 }
 
-/// The disks of a state that fit, each with its file.
-fn disks_of(folder: &Folder, state: &State, wanted: Option<&str>) -> Result<Vec<SelectedDisk>, SelectError> {
+fn current(vm: &Vm) -> Result<Option<(String, &State)>, SelectError> {
+    let state = vm.current.as_ref().map(|state| Some((names::CURRENT.to_owned(), state)));
+    state.ok_or_else(|| SelectError::NoCurrent { vm: vm.name.clone() })
+}
+
+fn names_a_file(folder: &Folder, vm: &Vm, name: &str, request: &Request<'_>) -> bool {
+    let vm = request.vm.map(|_| vm);
+    let which = DiskFiles { disk: request.disk, vm, with_suffix: true };
+    names::disk_file(folder, Some(name), which).is_ok()
+}
+
+/// What is the newest checkpoint, which one is the third, and that there is none, is only known where all are known.
+fn refuse_unknown_checkpoints(folder: &Folder, vm: &Vm) -> Result<(), SelectError> {
+    let lost = folder.lost_configurations();
+    if !lost.is_empty() {
+        return Err(SelectError::LostConfigurations(lost));
+    }
+    let found = vm.checkpoints.len();
+    match vm.listed_checkpoints {
+        Some(listed) if listed > found => Err(SelectError::MissingCheckpoints {
+            vm: vm.name.clone(),
+            listed,
+            found,
+            candidates: CheckpointChoice::all(vm),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The disks of a state that fit, each with its file. Detached ones count where they are asked for, or are all there is.
+fn disks_of<'a>(
+    folder: &Folder,
+    state: &'a State,
+    wanted: Option<&str>,
+) -> Result<Vec<(&'a StateDisk, SelectedDisk)>, SelectError> {
     let choice = |disk: &StateDisk| DiskChoice::of(folder, disk);
-    let fits = |disk: &&StateDisk| wanted.is_none_or(|wanted| choice(disk).is_called(wanted));
+    let has_attached = state.disks.iter().any(|disk| !disk.slot.detached);
+    let fits = |disk: &&StateDisk| match wanted {
+        Some(wanted) => choice(disk).is_called(wanted),
+        None => !disk.slot.detached || !has_attached,
+    };
     let fitting: Vec<&StateDisk> = state.disks.iter().filter(fits).collect();
     if fitting.is_empty() {
         let candidates = state.disks.iter().map(choice).collect();
-        return Err(SelectError::NoSuchDisk { name: wanted.unwrap_or("*").to_owned(), candidates });
+        return Err(match wanted {
+            Some(wanted) => SelectError::NoSuchDisk { name: wanted.to_owned(), candidates },
+            None => SelectError::NoDisks,
+        });
     }
-    fitting.into_iter().map(|disk| selected(folder, disk)).collect()
+    fitting.into_iter().map(|disk| Ok((disk, selected(folder, disk)?))).collect()
 }
 
 fn selected(folder: &Folder, disk: &StateDisk) -> Result<SelectedDisk, SelectError> {

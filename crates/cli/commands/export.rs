@@ -41,15 +41,17 @@ pub(crate) fn run(args: ExportArgs) -> Result<(), Failure> {
         .map(|(disk, _)| resolve(&disk.leaf, &selection.policy))
         .collect::<Result<_, ResolveError>>()?;
     let _folder = NewFolder::of(&plan.destination)?;
+    // One that is gone can not be replaced either.
+    let protected: Vec<_> =
+        selection.protected.iter().filter_map(|path| FileIdentity::of(path).ok()).collect();
+    let of_selection: Vec<String> = selection.notes.iter().map(ToString::to_string).collect();
+    plan.note(&of_selection);
     let mut reports = Vec::new();
     for ((disk, output), chain) in outputs.into_iter().zip(&chains) {
-        let job = Job { plan: &plan, chain, output };
-        let warnings = warnings(chain);
-        if plan.notes == Notes::Shown {
-            for warning in &warnings {
-                say(&format!("note: {}\n", printable(warning)));
-            }
-        }
+        let job = Job { plan: &plan, chain, protected: &protected, output };
+        let of_chain = warnings(chain);
+        plan.note(&of_chain);
+        let warnings = [of_selection.clone(), of_chain].concat();
         let written = job.write(&cancel)?;
         if plan.results == Results::Text {
             job.print(&written).map_err(Failure::Output)?;
@@ -91,7 +93,18 @@ impl Drop for NewFolder<'_> {
 struct Job<'a> {
     plan: &'a ExportPlan,
     chain: &'a Chain,
+    /// Files beside the chain that must not be replaced either.
+    protected: &'a [FileIdentity],
     output: Output,
+}
+
+impl ExportPlan {
+    /// Says what should be known of the sources, unless that is not wanted.
+    fn note(&self, notes: &[String]) {
+        for note in notes.iter().filter(|_| self.notes == Notes::Shown) {
+            say(&format!("note: {}\n", printable(note)));
+        }
+    }
 }
 
 impl Job<'_> {
@@ -114,7 +127,7 @@ impl Job<'_> {
     /// The file to write, which is none of the sources; `None` for standard output.
     fn target(&self) -> Result<Option<Target>, Failure> {
         let Output::File(path) = &self.output else { return Ok(None) };
-        let mut sources = Vec::new();
+        let mut sources = self.protected.to_vec();
         for file in self.chain.files() {
             let path = &file.source.path;
             let identity = FileIdentity::of_open(path, file.handle());

@@ -28,6 +28,37 @@ pub(super) fn find_parents(vm: &mut Vm, catalog: &Catalog) {
     }
 }
 
+/// Puts each checkpoint behind the one it came from, and otherwise leaves them in the order of time. Times may be those
+/// of files, which a copy resets; disks do not lie about who came first.
+pub(super) fn sort_by_ancestry(vm: &mut Vm) {
+    let parent = |index: usize| match vm.checkpoints.get(index).map(|checkpoint| &checkpoint.state.parent) {
+        Some(StateParent::Disks(parent)) => Some(*parent),
+        _ => None,
+    };
+    let mut order: Vec<usize> = Vec::new();
+    while order.len() < vm.checkpoints.len() {
+        let waiting = || (0..vm.checkpoints.len()).filter(|index| !order.contains(index));
+        let is_ready = |index: &usize| parent(*index).is_none_or(|parent| order.contains(&parent));
+        // Disks can make no circle of parents; should one come about all the same, time decides.
+        let Some(next) = waiting().find(is_ready).or_else(|| waiting().next()) else { break };
+        order.push(next);
+    }
+    let place = |old: usize| order.iter().position(|index| *index == old).unwrap_or(old);
+    for checkpoint in &mut vm.checkpoints {
+        checkpoint.state.parent = checkpoint.state.parent.moved(&place);
+    }
+    if let Some(state) = &mut vm.current {
+        state.parent = state.parent.moved(&place);
+    }
+    let mut placed: Vec<(usize, Checkpoint)> = std::mem::take(&mut vm.checkpoints)
+        .into_iter()
+        .enumerate()
+        .map(|(old, one)| (place(old), one))
+        .collect();
+    placed.sort_by_key(|(place, _)| *place);
+    vm.checkpoints = placed.into_iter().map(|(_, checkpoint)| checkpoint).collect();
+}
+
 /// Where the disks say one parent and a key another: the disks are right, and somebody should know.
 pub(super) fn contradicted_hints(vm: &Vm) -> Vec<String> {
     let contradiction = |checkpoint: &Checkpoint| {
@@ -52,13 +83,13 @@ fn parent_of(
     catalog: &Catalog,
 ) -> StateParent {
     let mut votes: BTreeMap<usize, usize> = BTreeMap::new();
-    for disk in &state.disks {
+    for disk in state.disks.iter().filter(|disk| !disk.slot.detached) {
         if let Some(checkpoint) = vote(disk, own, checkpoints, catalog) {
             let count = votes.entry(checkpoint).or_default();
             *count = count.saturating_add(1);
         }
     }
-    // Of equally many votes the later checkpoint counts: the earlier one is its ancestor.
+    // Of equally many votes the later checkpoint counts.
     let most = votes.iter().max_by_key(|(checkpoint, count)| (**count, **checkpoint));
     if let Some((checkpoint, _)) = most {
         return StateParent::Disks(*checkpoint);

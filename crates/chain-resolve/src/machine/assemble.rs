@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use super::recorded;
-use super::{Checkpoint, CheckpointKind, Created, CreatedSource, State, StateDisk, Vm, ancestry, claims};
+use super::{
+    Checkpoint, CheckpointKind, Created, CreatedSource, DiskFile, State, StateDisk, Vm, ancestry, claims,
+};
 use crate::catalog::{Catalog, ConfigurationFile};
-use crate::links::ImageIndex;
 use crate::policy::same_name;
-use crate::vm::{Configuration, Timestamp, is_recovery_name, parse_guid};
+use crate::vm::{Configuration, ControllerKind, Timestamp, is_recovery_name, parse_guid};
 
 /// The VMs whose configurations the catalogue has, sorted by name. Images that no configuration leads to belong to none.
 #[must_use]
@@ -39,6 +40,7 @@ pub fn machines(catalog: &Catalog) -> Vec<Vm> {
     claims::settle(&mut machines, catalog);
     for vm in &mut machines {
         ancestry::find_parents(vm, catalog);
+        ancestry::sort_by_ancestry(vm);
         vm.notes.extend(ancestry::contradicted_hints(vm));
     }
     machines.sort_by(|a, b| (&a.name, &a.configuration).cmp(&(&b.name, &b.configuration)));
@@ -77,11 +79,12 @@ impl<'a> File<'a> {
         if FOREIGN_FOLDERS.iter().any(|foreign| same_name(folder, foreign)) {
             return None;
         }
-        let standard = ["Virtual Machines", "Snapshots"].iter().any(|name| same_name(folder, name));
-        let home = if standard { parent.parent().unwrap_or(parent) } else { parent }.to_path_buf();
+        let home = recorded::home_of(&file.path);
         let stem = file.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let disks = configuration.disks.iter().map(|slot| {
-            let file = recorded::find(catalog, &home, &slot.path);
+            // A path whose checksum is wrong may be another disk's.
+            let file =
+                if slot.verified { recorded::find(catalog, &home, &slot.path) } else { DiskFile::Missing };
             StateDisk { slot: slot.clone(), file }
         });
         Some(Self {
@@ -110,7 +113,8 @@ impl<'a> File<'a> {
         typed.to_ascii_lowercase().contains("snapshot")
             || self.foreign_id().is_some()
             || all.iter().any(|other| {
-                !std::ptr::eq(self, other) && (other.lists(self) || other.is_built_on(self, catalog))
+                !std::ptr::eq(self, other)
+                    && (other.lists(self) || !self.may_be_template() && other.is_built_on(self, catalog))
             })
     }
 
@@ -121,16 +125,27 @@ impl<'a> File<'a> {
         })
     }
 
-    fn images(&self) -> impl Iterator<Item = ImageIndex> + '_ {
-        self.disks.iter().filter_map(|disk| disk.file.image())
+    /// Whether some disk of `checkpoint` lies under the one that this file has in the same slot of the same controller. A
+    /// linked clone is built on another VM's disk as well, but has controllers of its own.
+    fn is_built_on(&self, checkpoint: &Self, catalog: &Catalog) -> bool {
+        self.disks.iter().any(|disk| {
+            let under = disk.file.image().map(|image| catalog.ancestors(image)).unwrap_or_default();
+            checkpoint.disks.iter().any(|frozen| {
+                let slots = [disk, frozen].map(|disk| {
+                    let slot = &disk.slot;
+                    (slot.kind, slot.instance, slot.controller, slot.location)
+                });
+                slots[0] == slots[1] && frozen.file.image().is_some_and(|frozen| under.contains(&frozen))
+            })
+        })
     }
 
-    /// Whether some disk of `checkpoint` lies under one of this file's.
-    fn is_built_on(&self, checkpoint: &Self, catalog: &Catalog) -> bool {
-        self.images().any(|image| {
-            let under = catalog.ancestors(image);
-            checkpoint.images().any(|frozen| under.contains(&frozen))
-        })
+    /// Whether it calls itself a VM and has nothing but IDE disks, whose controller is the same in every VM: then chains
+    /// can not tell a checkpoint from the template of a linked clone.
+    fn may_be_template(&self) -> bool {
+        let typed = self.configuration.type_id.as_deref().unwrap_or_default();
+        same_name(typed, "Virtual Machines")
+            && self.disks.iter().all(|disk| disk.slot.kind == ControllerKind::Ide)
     }
 
     fn state(&self) -> State {
@@ -173,7 +188,7 @@ fn owner(checkpoint: &File<'_>, groups: &[Group<'_>], catalog: &Catalog) -> Opti
         &|vm| named.is_some() && vm.id == named,
         &|vm| vm.lists(checkpoint),
         &|vm| vm.is_built_on(checkpoint, catalog),
-        &|vm| vm.home == checkpoint.home,
+        &|vm| named.is_none() && vm.home == checkpoint.home,
     ];
     witnesses.iter().find_map(|fits| {
         let fitting = || {
@@ -216,6 +231,7 @@ impl<'a> Group<'a> {
             configuration: self.own.map(|own| own.path.to_path_buf()),
             version: self.own.and_then(|own| own.configuration.version),
             generation: self.own.and_then(|own| own.configuration.generation),
+            listed_checkpoints: self.own.and_then(|own| own.configuration.checkpoint_count),
             notes: self.notes(),
             current: self.own.map(File::state),
             checkpoints,

@@ -16,6 +16,8 @@ use crate::links::ImageIndex;
 use crate::vm::{DiskSlot, Generation, Timestamp, Version};
 
 pub use assemble::machines;
+pub(crate) use claims::is_at_home;
+pub(crate) use recorded::agreement;
 
 /// A virtual machine.
 #[derive(Clone, Debug)]
@@ -30,7 +32,9 @@ pub struct Vm {
     pub version: Option<Version>,
     /// 1 or 2.
     pub generation: Option<Generation>,
-    /// Its checkpoints, oldest first.
+    /// How many checkpoints its own configuration counts, if it tells.
+    pub listed_checkpoints: Option<usize>,
+    /// Its checkpoints, each behind the one it came from, else oldest first.
     pub checkpoints: Vec<Checkpoint>,
     /// The running state, which no checkpoint names; `None` where the VM's own configuration is missing.
     pub current: Option<State>,
@@ -109,6 +113,15 @@ pub enum StateParent {
 }
 
 impl StateParent {
+    /// The same checkpoint where `place` says it is now.
+    pub(super) fn moved(&self, place: &dyn Fn(usize) -> usize) -> Self {
+        match self {
+            Self::None => Self::None,
+            Self::Disks(index) => Self::Disks(place(*index)),
+            Self::Guessed(index) => Self::Guessed(place(*index)),
+        }
+    }
+
     /// The checkpoint's place in [`Vm::checkpoints`].
     #[must_use]
     pub fn checkpoint(&self) -> Option<usize> {

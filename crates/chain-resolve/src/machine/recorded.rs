@@ -6,7 +6,7 @@
 //! good as any other is no answer: a disk of the same name that belongs to another VM is the classic mistake.
 
 use std::cmp::Reverse;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::DiskFile;
 use crate::catalog::Catalog;
@@ -30,6 +30,14 @@ pub(super) fn find(catalog: &Catalog, home: &Path, recorded: &str) -> DiskFile {
     }
 }
 
+/// A VM's folder: that of a configuration, or the one above where Hyper-V's own folder names say so.
+pub(super) fn home_of(configuration: &Path) -> PathBuf {
+    let folder = configuration.parent().unwrap_or(Path::new("/"));
+    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let is_standard = ["Virtual Machines", "Snapshots"].iter().any(|standard| same_name(name, standard));
+    if is_standard { folder.parent().unwrap_or(folder) } else { folder }.to_path_buf()
+}
+
 /// In the VM's own folder before elsewhere, and there the fewer folders in between the better: a copy of the VM may lie
 /// inside its folder.
 fn nearness(image: &Path, home: &Path) -> Option<Reverse<usize>> {
@@ -37,7 +45,7 @@ fn nearness(image: &Path, home: &Path) -> Option<Reverse<usize>> {
 }
 
 /// How many names at the end of the recorded path and of the image's agree.
-pub(super) fn agreement(image: &Path, recorded: &str) -> usize {
+pub(crate) fn agreement(image: &Path, recorded: &str) -> usize {
     let recorded: Vec<&str> = stored_names(recorded).collect();
     let here = image.components().rev().map(|part| part.as_os_str().to_str());
     here.zip(recorded.iter().rev())

@@ -41,6 +41,8 @@ pub struct Configuration {
     pub disks: Vec<DiskSlot>,
     /// Every GUID in the list of checkpoints; its shape is not known.
     pub listed_checkpoints: Vec<Reference>,
+    /// How many checkpoints the VM counts.
+    pub checkpoint_count: Option<usize>,
     /// Other GUIDs that may refer to checkpoints, such as a parent: hints, never proof.
     pub references: Vec<Reference>,
     /// A merge of disks was pending: the chain on disk may be half merged.
@@ -150,6 +152,9 @@ impl Configuration {
             notes: text("properties/notes").filter(|notes| !notes.is_empty()),
             disks: drives::disks(root, &mut warnings),
             listed_checkpoints: references::listed(root),
+            checkpoint_count: root
+                .int_at("global_settings/snapshots/list/size")
+                .and_then(|count| usize::try_from(count).ok()),
             references: references::others(root),
             disk_merge_pending: root.bool_at("global_settings/disk_merge_pending").unwrap_or(false),
             has_saved_memory: has_saved_memory(&tree),
@@ -195,6 +200,10 @@ fn generation(root: &Node, warnings: &mut Vec<ConfigurationWarning>) -> Option<G
 /// Eight bytes, least significant first: the other order gives years beyond 10000 in real files.
 fn created(root: &Node, warnings: &mut Vec<ConfigurationWarning>) -> Option<Timestamp> {
     let key = "properties/creation_time";
+    // Checkpoints are told apart by their times: one that may be wrong is none.
+    if !root.at(key)?.verified {
+        return None;
+    }
     let filetime = root.bytes_at(key)?.try_into().ok().map(u64::from_le_bytes);
     moment(key, filetime, warnings)
 }

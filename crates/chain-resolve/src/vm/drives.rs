@@ -41,6 +41,9 @@ pub struct DiskSlot {
     /// The manifest does not list the controller: it may be what a removed one left. Use such a disk only if there is no
     /// other.
     pub detached: bool,
+    /// Whether the file's own checksums of the keys that name the disk are right. Where they are not, the path may be
+    /// another disk's.
+    pub verified: bool,
 }
 
 /// Whether a disk is called as backup software calls its temporary ones.
@@ -59,13 +62,13 @@ pub(super) fn disks(configuration: &Node, warnings: &mut Vec<ConfigurationWarnin
         let kind = controller_kind(instance, listed, state);
         let one_of_a_kind = matches!(kind, ControllerKind::Ide | ControllerKind::Floppy);
         let detached = listed.is_none() && !one_of_a_kind;
-        for (stored, location, drive) in drives(state) {
+        for Drive { controller: stored, location, node: drive, verified } in drives(state) {
             let controller = match kind {
                 ControllerKind::Scsi => scsi.get(&instance).copied().unwrap_or(stored),
                 _ => stored,
             };
             let Some(path) = disk_path(drive, warnings) else { continue };
-            disks.push(DiskSlot { kind, controller, instance, location, path, detached });
+            disks.push(DiskSlot { kind, controller, instance, location, path, detached, verified });
         }
     }
     disks.sort_by_key(|disk| (disk.detached, order(disk.kind), disk.controller, disk.location));
@@ -126,12 +129,25 @@ fn is_unlisted_scsi(instance: Uuid, state: &Node) -> bool {
         && drives(state).next().is_some()
 }
 
-/// The drives of a controller's node with both numbers.
-fn drives(state: &Node) -> impl Iterator<Item = (u32, u32, &Node)> {
+/// A drive's node with both its numbers.
+struct Drive<'a> {
+    controller: u32,
+    location: u32,
+    node: &'a Node,
+    verified: bool,
+}
+
+/// The drives of a controller's node.
+fn drives(state: &Node) -> impl Iterator<Item = Drive<'_>> {
     let numbered = |prefix| move |node| Some((devices::numbered_name(node, prefix)?, node));
     state.children.iter().filter_map(numbered("controller")).flat_map(move |(number, controller)| {
         let drives = controller.children.iter().filter_map(numbered("drive"));
-        drives.map(move |(location, drive)| (number, location, drive))
+        drives.map(move |(location, node)| {
+            let leaves =
+                node.children.iter().filter(|leaf| leaf.is_named("pathname") || leaf.is_named("type"));
+            let verified = [state, controller, node].into_iter().chain(leaves).all(|node| node.verified);
+            Drive { controller: number, location, node, verified }
+        })
     })
 }
 
