@@ -191,6 +191,14 @@ impl Outcome {
         self.leaves_nothing()
     }
 
+    /// [`Self::fails`], where more than one code is right.
+    #[track_caller]
+    pub(crate) fn fails_with_one_of(self, codes: &[i32]) -> Self {
+        let code = self.status.code().filter(|code| codes.contains(code));
+        let Some(code) = code else { panic!("expected one of {codes:?}\n{}", self.told()) };
+        self.fails(code)
+    }
+
     /// An end by the program itself that has that code, whatever it said.
     #[track_caller]
     pub(crate) fn ends_with(self, code: i32) -> Self {

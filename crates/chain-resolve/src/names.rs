@@ -55,6 +55,11 @@ pub(crate) fn checkpoints<'a>(vm: &'a Vm, name: &str) -> Vec<(usize, &'a Checkpo
     ])
 }
 
+/// Whether `name` is the whole GUID of one of the VM's checkpoints: no other VM has that one.
+pub(crate) fn has_checkpoint_id(vm: &Vm, name: &str) -> bool {
+    parse_guid(name).is_some_and(|id| vm.checkpoints.iter().any(|checkpoint| checkpoint.id == Some(id)))
+}
+
 /// A word for a state that is no name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Special {

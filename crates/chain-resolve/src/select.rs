@@ -175,7 +175,7 @@ pub enum SelectError {
         candidates: Vec<DiskChoice>,
     },
     /// The configuration records a disk that is not here.
-    #[error("no file here is for certain disk {}: the configuration records `{recorded}`", disk)]
+    #[error("the file of disk {} is not here, or not for certain: the configuration records `{recorded}`", disk)]
     DiskNotHere {
         /// Where it is attached.
         disk: String,
@@ -360,7 +360,12 @@ fn which_vm<'a>(folder: &'a Folder, request: &Request<'_>) -> Result<Option<&'a 
     match select_vms(folder, request.source, request.vm)?.as_slice() {
         [] => Ok(None),
         // The only one that can be read is not the only one.
-        [only] if request.vm.is_none() && !is_own(only) && lost.iter().any(|path| may_be_vm(path)) => {
+        [only]
+            if request.vm.is_none()
+                && !is_own(only)
+                && !request.checkpoint.is_some_and(|name| names::has_checkpoint_id(only, name))
+                && lost.iter().any(|path| may_be_vm(path)) =>
+        {
             Err(SelectError::LostConfigurations(lost))
         }
         [only] => Ok(Some(only)),

@@ -335,10 +335,11 @@ impl<'a> Scope<'a> {
         path.strip_prefix(self.folder.root()).unwrap_or(path).display().to_string()
     }
 
-    /// The shortest of a file's stem and name that means no other file.
+    /// The shortest of a file's stem and name that means no other file. Beside configurations only whole names do.
     fn typed(&self, path: &Path) -> Option<String> {
         let here = path.starts_with(self.folder.root());
-        let names = [path.file_stem(), path.file_name()].into_iter().flatten();
+        let stem = path.file_stem().filter(|_| self.folder.machines().is_empty());
+        let names = [stem, path.file_name()].into_iter().flatten();
         let mut unique =
             names.filter_map(|name| name.to_str()).filter(|name| self.names.get(name) == Some(&1));
         unique.next().filter(|_| here).map(str::to_owned)

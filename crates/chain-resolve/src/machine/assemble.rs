@@ -60,7 +60,7 @@ pub(super) struct File<'a> {
     disks: Vec<StateDisk>,
 }
 
-/// Folders with copies and other things that are no VMs of their own (sheet D.1).
+/// Folders with copies and other things that are no VMs of their own.
 const FOREIGN_FOLDERS: [&str; 7] = [
     "Virtual Machines Cache",
     "Snapshots Cache",
