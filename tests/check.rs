@@ -74,7 +74,7 @@ fn a_missing_parent_says_what_it_was_and_which_states_are_lost() {
     ];
     let json =
         finds(&web01.bench, 5, &["parent-missing", "disk-missing", "unused-child", "parent-guessed"], &texts);
-    let lost = &json.json()["findings"][0]["lost-states"];
+    let lost = &json.json()["findings"][0]["lost_states"];
     assert_eq!(*lost, serde_json::json!([{"vm": "web01", "checkpoint": "@current"}]));
 
     // Elsewhere it is found.

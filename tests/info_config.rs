@@ -44,8 +44,8 @@ fn a_configuration_says_who_the_vm_is_and_which_disks_it_has() {
         (&json!("web01"), &json!("9.0"), &json!(2))
     );
     assert_eq!(found["disks"][0]["slot"], "scsi0:0");
-    assert_eq!(found["disks"][0]["controller-id"], web01.vm.scsi_instance(0).to_string());
-    assert_eq!(found["disk-merge-pending"], false);
+    assert_eq!(found["disks"][0]["controller_id"], web01.vm.scsi_instance(0).to_string());
+    assert_eq!(found["disk_merge_pending"], false);
     assert_eq!((&json["warnings"], json.get("keys")), (&json!([]), None));
 }
 
@@ -126,7 +126,7 @@ fn real_configurations_say_what_they_are() {
         assert_eq!((&found["version"], &found["generation"]), (&json!(version), &json!(generation)));
         assert_eq!(found["disks"].as_array().unwrap().len(), 1, "{file}");
         assert_eq!(found["disks"][0]["slot"], slot);
-        assert_eq!((&found["id"], &info["warnings"]), (&found["logical-id"], &json!([])));
+        assert_eq!((&found["id"], &info["warnings"]), (&found["logical_id"], &json!([])));
         if let Ok(id) = file.split('.').next().unwrap().parse::<uuid::Uuid>() {
             assert_eq!(found["id"], id.to_string());
         }
@@ -149,7 +149,7 @@ fn every_key_of_real_stores_is_dumped() {
         let dumped: Vec<_> =
             json["keys"].as_array().unwrap().iter().map(|key| key["path"].as_str().unwrap()).collect();
         assert_eq!(dumped, paths, "{}", path.display());
-        assert_eq!(json["key-count"], paths.len());
+        assert_eq!(json["key_count"], paths.len());
         let text = web01.bench.run(&["info", "--keys", path.to_str().unwrap()]).succeeds();
         let lines = text.text().lines().filter(|line| line.starts_with('/')).count();
         assert_eq!(lines, paths.len(), "{}", path.display());

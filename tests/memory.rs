@@ -79,3 +79,19 @@ fn an_ordinary_disk_takes_less_than_128_mib() {
         assert!(peak < 128, "{args:?}: {peak} MiB");
     }
 }
+
+/// The paths of these keys together have 150 MiB, in a file of 100 KiB.
+#[test]
+fn the_keys_of_a_hostile_configuration_are_written_one_by_one() {
+    if !has_tool("/usr/bin/time", "time") {
+        return;
+    }
+    let name = "n".repeat(250);
+    let (open, close) = (format!("<{name}>").repeat(62), format!("</{name}>").repeat(62));
+    let bench = Bench::new();
+    bench.write("vm/x.xml", format!("{open}{}{close}", "<k/>".repeat(10_000)).as_bytes());
+    for args in [&["info", "--keys", "--json", "vm/x.xml"][..], &["info", "--keys", "vm/x.xml"]] {
+        let peak = peak_mib(&bench, args);
+        assert!(peak < 64, "{args:?}: {peak} MiB");
+    }
+}

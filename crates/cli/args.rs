@@ -185,15 +185,8 @@ pub(crate) struct MapArgs {
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// A VM folder or a folder of VMs; a file stands for its folder [default: `$VHDX_EXPORT_SOURCE`, else `.`]
-    #[arg(value_name = "SOURCE")]
-    pub(crate) source: Option<PathBuf>,
-    /// Only what may concern this VM, by name or GUID
-    #[arg(long, value_name = "VM")]
-    pub(crate) vm: Option<String>,
-    /// Another folder in which parents may be found, by identity; may be repeated
-    #[arg(long, value_name = "DIR")]
-    pub(crate) parent_dir: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) folder: FolderArgs,
     /// Print a JSON document
     #[arg(long)]
     pub(crate) json: bool,

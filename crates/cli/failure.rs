@@ -13,7 +13,7 @@ use export_sinks::{ExportError, Place, SinkError, SpaceError, TargetError};
 use vhdx_format::{ImageError, Problem, ReadError};
 
 use crate::plan::UsageError;
-use crate::terminal::{printable, quoted, say};
+use crate::terminal::{printable, quoted, say, steers};
 
 /// Exit codes. They are stable; a test holds the README to them.
 pub(crate) mod code {
@@ -151,6 +151,20 @@ impl Failure {
             Self::Select(SelectError::AmbiguousCheckpoint { candidates, .. }) => {
                 return ambiguous_checkpoint_hint(candidates);
             }
+            Self::Select(SelectError::NoSuchVm { candidates, .. }) if candidates.is_empty() => {
+                "see `vhdx-export list` for what the folder holds"
+            }
+            Self::Select(SelectError::NoSuchVm { .. }) => "name one of the VMs above with --vm",
+            Self::Select(SelectError::NoSuchCheckpoint { .. }) => {
+                "name a state or a disk file with --checkpoint; see `vhdx-export list`"
+            }
+            Self::Select(SelectError::NoSuchDisk { candidates, .. }) if candidates.is_empty() => {
+                "see `vhdx-export list` for the disks of each state"
+            }
+            Self::Select(SelectError::NoSuchDisk { .. }) => "name one of the disks above with --disk",
+            Self::Select(SelectError::AmbiguousDiskFile { .. }) => {
+                "name one of the files above with --checkpoint, or as SOURCE"
+            }
             Self::Select(SelectError::SeveralDisks { .. }) => {
                 "say which disk you want, for example `--disk scsi0:0`, or export all of them with `--out FOLDER/`"
             }
@@ -232,7 +246,7 @@ fn several_vms_hint(candidates: &[VmChoice]) -> Option<String> {
 fn which_checkpoint_hint(candidates: &[CheckpointChoice]) -> Option<String> {
     let newest = candidates.iter().rfind(|choice| choice.number.is_some())?;
     let is_unique = candidates.iter().filter(|choice| choice.name == newest.name).count() == 1;
-    let by_name = is_unique && !newest.name.contains(char::is_control);
+    let by_name = is_unique && !newest.name.contains(steers);
     let name = newest.id.filter(|_| !by_name).map_or_else(|| quoted(&newest.name), |id| id.to_string());
     let mut hint = format!("say which state you want, for example `--checkpoint {name}`");
     if candidates.iter().any(|choice| choice.number.is_none()) {
@@ -399,5 +413,23 @@ mod tests {
         assert_eq!(io_code(&io::ErrorKind::UnexpectedEof.into()), code::CHANGED);
         assert_eq!(io_code(&io::ErrorKind::TimedOut.into()), code::TEMPORARY);
         assert_eq!(io_code(&io::ErrorKind::NotFound.into()), code::NOT_FOUND);
+    }
+
+    #[test]
+    fn whoever_names_what_is_not_there_is_told_where_to_look() {
+        let (vm, name) = ("web01".to_owned(), "x".to_owned());
+        let errors = [
+            SelectError::NoSuchVm { name: name.clone(), candidates: Vec::new() },
+            SelectError::NoSuchCheckpoint { vm, name: name.clone(), candidates: Vec::new() },
+            SelectError::NoSuchDisk { name: name.clone(), candidates: Vec::new() },
+            SelectError::AmbiguousDiskFile {
+                disk: "scsi0:0".to_owned(),
+                recorded: name,
+                candidates: vec!["a/x".into(), "b/x".into()],
+            },
+        ];
+        for (error, hint) in errors.into_iter().zip(["list`", "list`", "list`", "--checkpoint"]) {
+            assert!(Failure::from(error).message().contains(hint));
+        }
     }
 }

@@ -8,8 +8,18 @@ pub(crate) const WIDTH: usize = 80;
 /// Names come from disks and images: what a terminal would obey is shown as an escape.
 pub(crate) fn printable(text: &str) -> String {
     let escaped =
-        text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() });
+        text.chars().map(|c| if steers(c) { c.escape_default().to_string() } else { c.to_string() });
     escaped.collect()
+}
+
+/// Whether a terminal obeys the character rather than shows it: controls, and the format characters that hide text or
+/// turn its direction, so that a name would read as another.
+pub(crate) fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        )
 }
 
 /// Says something on standard error. Nobody may be listening there, which is no reason to stop.
@@ -57,6 +67,15 @@ mod tests {
     #[test]
     fn a_name_can_not_steer_the_terminal() {
         assert_eq!(printable("a\u{1b}[2Jb\nc\\d"), "a\\u{1b}[2Jb\\nc\\d");
+    }
+
+    #[test]
+    fn a_name_can_not_pass_for_another() {
+        let hidden = [0x61c, 0x200b, 0x200e, 0x200f, 0x2028, 0x202a, 0x202e, 0x2060, 0x2066, 0x2069, 0xfeff];
+        for c in hidden.map(|code| char::from_u32(code).unwrap()) {
+            assert_eq!(printable(&format!("a{c}b")), format!("a\\u{{{:x}}}b", u32::from(c)));
+        }
+        assert_eq!(printable("Überprüfung 更新 ‐ שלום"), "Überprüfung 更新 ‐ שלום");
     }
 
     #[test]

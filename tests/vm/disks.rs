@@ -113,3 +113,15 @@ fn a_missing_disk_is_named_with_its_recorded_path_and_never_replaced() {
         machine.bench.run(&args).fails(5);
     }
 }
+
+#[test]
+fn a_name_that_is_taken_stops_the_run_before_the_first_disk_is_written() {
+    let (history, _) = linear();
+    let machine = Machine::new(&history, FORMS[0]);
+    let taken = "out/all/web01_Before update_data.raw";
+    machine.bench.write(taken, b"mine");
+    let args = ["vm", "--checkpoint", "Before update", "--format", "raw", "--out", "out/all/"];
+    machine.bench.run(&args).fails(7).says(&[taken, "exists"]);
+    assert_eq!(fs::read_dir(machine.bench.path("out/all")).unwrap().count(), 1);
+    assert_eq!(fs::read(machine.bench.path(taken)).unwrap(), b"mine");
+}

@@ -175,7 +175,10 @@ pub enum SelectError {
         candidates: Vec<DiskChoice>,
     },
     /// The configuration records a disk that is not here.
-    #[error("the file of disk {} is not here, or not for certain: the configuration records `{recorded}`", disk)]
+    #[error(
+        "the file of disk {} is not here, or not for certain: the configuration records `{recorded}`",
+        disk
+    )]
     DiskNotHere {
         /// Where it is attached.
         disk: String,

@@ -15,14 +15,14 @@ use crate::args::CheckArgs;
 use crate::commands::print_json;
 use crate::failure::{Failure, code};
 use crate::plan;
-use crate::terminal::printable;
+use crate::terminal::{printable, wrapped};
 use words::Words;
 
 /// Gives the exit code.
 pub(crate) fn run(args: &CheckArgs) -> Result<u8, Failure> {
-    let source = plan::path_or_default(args.source.as_deref());
-    let folder = Folder::inspect(&source, &args.parent_dir).map_err(SelectError::from)?;
-    let only = args.vm.as_deref().map(|name| vm_named(&folder, name)).transpose()?;
+    let source = plan::path_or_default(args.folder.source.as_deref());
+    let folder = Folder::inspect(&source, &args.folder.parent_dir).map_err(SelectError::from)?;
+    let only = args.folder.vm.as_deref().map(|name| vm_named(&folder, name)).transpose()?;
     let findings = check(&folder, only);
     let summary = Summary::of(&folder, only.is_some(), &findings);
     if summary.images == 0 && summary.vms == 0 && findings.is_empty() {
@@ -58,7 +58,6 @@ fn severity(gravity: Gravity) -> &'static str {
 }
 
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
 struct Report {
     folder: String,
     findings: Vec<FindingReport>,
@@ -66,7 +65,6 @@ struct Report {
 }
 
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
 struct FindingReport {
     severity: &'static str,
     /// Stable, for programs.
@@ -88,7 +86,6 @@ struct StateReport {
 }
 
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
 struct Summary {
     vms: usize,
     images: usize,
@@ -168,29 +165,22 @@ fn print_finding(out: &mut dyn Write, folder: &Folder, finding: &Finding<'_>) ->
     for detail in &words.details {
         writeln!(out, "  {}", printable(detail))?;
     }
-    print_wrapped(out, "  why: ", &printable(&words.why))?;
+    print_prose(out, "  why: ", &words.why)?;
     for state in &finding.harm.states {
         writeln!(out, "  lost: {}", printable(&words::state(state)))?;
     }
     for image in &finding.harm.images {
         writeln!(out, "  lost: what `{}` holds, which is built on it", printable(&short(folder, image)))?;
     }
-    print_wrapped(out, "  do:  ", &printable(&words.advice))
+    print_prose(out, "  do:  ", &words.advice)
 }
 
 /// Prose in lines that fit a terminal; names and positions have lines of their own, which nobody cuts.
-fn print_wrapped(out: &mut dyn Write, label: &str, text: &str) -> io::Result<()> {
-    const COLUMNS: usize = 80;
-    let mut line = label.to_owned();
-    for word in text.split(' ') {
-        if line.chars().count() + word.chars().count() > COLUMNS && line.len() > label.len() {
-            writeln!(out, "{}", line.trim_end())?;
-            line = " ".repeat(label.len());
-        }
-        line.push_str(word);
-        line.push(' ');
-    }
-    writeln!(out, "{}", line.trim_end())
+fn print_prose(out: &mut dyn Write, label: &str, text: &str) -> io::Result<()> {
+    let indent = " ".repeat(label.len());
+    let lines = wrapped(text, &indent);
+    let labels = std::iter::once(label).chain(std::iter::repeat(indent.as_str()));
+    labels.zip(&lines).try_for_each(|(label, line)| writeln!(out, "{label}{}", &line[indent.len()..]))
 }
 
 fn counted(number: usize, what: &str) -> String {

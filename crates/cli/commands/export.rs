@@ -35,21 +35,26 @@ pub(crate) fn run(args: ExportArgs) -> Result<(), Failure> {
         Destination::Stdout => Leftovers::None,
     };
     interrupt::listen(&cancel, leftovers).map_err(Failure::Signals)?;
-    // Every chain is proved before anything is written: a state is exported whole or not at all.
+    // Every chain is proved and every target looked at before anything is written. What fails later, for want of room
+    // or because a source can not be read, leaves the disks that were complete by then.
     let chains: Vec<Chain> = outputs
         .iter()
         .map(|(disk, _)| resolve(&disk.leaf, &selection.policy))
         .collect::<Result<_, ResolveError>>()?;
     let _folder = NewFolder::of(&plan.destination)?;
-    // One that is gone can not be replaced either.
-    let protected: Vec<_> =
-        selection.protected.iter().filter_map(|path| FileIdentity::of(path).ok()).collect();
     let of_selection: Vec<String> = selection.notes.iter().map(ToString::to_string).collect();
     plan.note(&of_selection);
-    let mut reports = Vec::new();
+    // One that is gone can not be replaced either.
+    let mut sources = sources(&chains)?;
+    sources.extend(selection.protected.iter().filter_map(|path| FileIdentity::of(path).ok()));
+    let mut jobs = Vec::new();
     for ((disk, output), chain) in outputs.into_iter().zip(&chains) {
-        let job = Job { plan: &plan, chain, protected: &protected, output };
-        let of_chain = warnings(chain);
+        let target = target_of(&plan, &output, &sources)?;
+        jobs.push((disk, Job { plan: &plan, chain, output, target }));
+    }
+    let mut reports = Vec::new();
+    for (disk, job) in jobs {
+        let of_chain = warnings(job.chain);
         plan.note(&of_chain);
         let warnings = [of_selection.clone(), of_chain].concat();
         let written = job.write(&cancel)?;
@@ -64,6 +69,32 @@ pub(crate) fn run(args: ExportArgs) -> Result<(), Failure> {
         (Results::Json, _, [report]) => print_json(&mut io::stderr().lock(), report),
         _ => Ok(()),
     }
+}
+
+/// All files that are read, whichever disk they are of: none of them is ever written.
+fn sources(chains: &[Chain]) -> Result<Vec<FileIdentity>, ChangeError> {
+    let files = chains.iter().flat_map(Chain::files);
+    let identities = files.map(|file| {
+        let path = &file.source.path;
+        let identity = FileIdentity::of_open(path, file.handle());
+        identity.map_err(|source| ChangeError::Io { path: path.clone(), source })
+    });
+    identities.collect()
+}
+
+/// The file to write, which can be written as things are now; `None` for standard output.
+fn target_of(
+    plan: &ExportPlan,
+    output: &Output,
+    sources: &[FileIdentity],
+) -> Result<Option<Target>, Failure> {
+    let Output::File(path) = output else { return Ok(None) };
+    let target = Target::new(path, plan.overwrite).forbid(sources.iter().cloned());
+    target.check().map_err(ExportError::from)?;
+    Ok(Some(match plan.space_check {
+        SpaceCheck::Required => target,
+        SpaceCheck::Waived => target.without_space_check(),
+    }))
 }
 
 /// A folder that was made for the artifacts. If none came of it, it goes again.
@@ -93,9 +124,9 @@ impl Drop for NewFolder<'_> {
 struct Job<'a> {
     plan: &'a ExportPlan,
     chain: &'a Chain,
-    /// Files beside the chain that must not be replaced either.
-    protected: &'a [FileIdentity],
     output: Output,
+    /// The file to write; `None` for standard output.
+    target: Option<Target>,
 }
 
 impl ExportPlan {
@@ -112,32 +143,16 @@ impl Job<'_> {
     fn write(&self, cancel: &Cancel) -> Result<Export, Failure> {
         let chain = self.chain;
         let failed = |error| export_failure(chain, error);
-        match (self.target()?, self.image_options()) {
-            (Some(target), None) => self.copy(raw::to_file(&target, chain).map_err(failed)?, cancel),
+        match (&self.target, self.image_options()) {
+            (Some(target), None) => self.copy(raw::to_file(target, chain).map_err(failed)?, cancel),
             (Some(target), Some(options)) => {
-                self.copy(vhdx::to_file(&target, chain, &options).map_err(failed)?, cancel)
+                self.copy(vhdx::to_file(target, chain, &options).map_err(failed)?, cancel)
             }
             (None, None) => self.copy(raw::to_stream(stdout()?), cancel),
             (None, Some(options)) => {
                 self.copy(vhdx::to_stream(stdout()?, chain, &options).map_err(failed)?, cancel)
             }
         }
-    }
-
-    /// The file to write, which is none of the sources; `None` for standard output.
-    fn target(&self) -> Result<Option<Target>, Failure> {
-        let Output::File(path) = &self.output else { return Ok(None) };
-        let mut sources = self.protected.to_vec();
-        for file in self.chain.files() {
-            let path = &file.source.path;
-            let identity = FileIdentity::of_open(path, file.handle());
-            sources.push(identity.map_err(|source| ChangeError::Io { path: path.clone(), source })?);
-        }
-        let target = Target::new(path, self.plan.overwrite).forbid(sources);
-        Ok(Some(match self.plan.space_check {
-            SpaceCheck::Required => target,
-            SpaceCheck::Waived => target.without_space_check(),
-        }))
     }
 
     fn copy(&self, sink: impl Sink, cancel: &Cancel) -> Result<Export, Failure> {

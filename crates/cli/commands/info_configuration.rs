@@ -3,13 +3,13 @@
 //! Any store of Hyper-V may be asked, also those that are no VM configuration: their keys are what support wants to see.
 
 use std::fmt::{Display, Write as _};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use chain_resolve::vm::tree::{KeyTree, Node, Value};
 use chain_resolve::vm::{Configuration, DiskSlot, Form, Generation, Keys, Reference, has_saved_memory};
 use chain_resolve::{open_keys, slot_name};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::commands::print_json;
 use crate::failure::{Failure, with_sources};
@@ -17,25 +17,25 @@ use crate::terminal::printable;
 
 pub(super) fn run(path: &Path, with_keys: bool, json: bool) -> Result<(), Failure> {
     let (source, keys) = open_keys(path)?;
-    let report = Report::of(&source.path, &keys);
-    let mut out = io::stdout().lock();
+    let (report, tree) = Report::of(&source.path, keys);
+    let mut out = BufWriter::new(io::stdout().lock());
     if json {
-        let all = with_keys.then(|| keys.tree.walk().map(|(path, node)| Key::of(path, node)).collect());
-        return print_json(&mut out, &Report { keys: all, ..report });
+        let report = Report { keys: with_keys.then_some(AllKeys(&tree)), ..report };
+        print_json(&mut out, &report)?;
+        return out.flush().map_err(Failure::Output);
     }
     let printed = print_text(&mut out, &report).and_then(|()| {
         if !with_keys {
             return Ok(());
         }
         writeln!(out)?;
-        print_keys(&mut out, &keys.tree)
+        print_keys(&mut out, &tree)
     });
-    printed.map_err(Failure::Output)
+    printed.and_then(|()| out.flush()).map_err(Failure::Output)
 }
 
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Report {
+struct Report<'a> {
     filename: String,
     /// `store` (`.vmcx`, `.vmrs`) or `xml`.
     form: &'static str,
@@ -47,11 +47,20 @@ struct Report {
     /// Warnings that were only counted.
     warnings_left_out: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
-    keys: Option<Vec<Key>>,
+    keys: Option<AllKeys<'a>>,
+}
+
+/// The keys, written one by one: the paths of a hostile file's keys together are larger than any memory.
+#[derive(Debug)]
+struct AllKeys<'a>(&'a KeyTree);
+
+impl Serialize for AllKeys<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.walk().map(|(path, node)| Key::of(path, node)))
+    }
 }
 
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
 struct ConfigurationReport {
     name: Option<String>,
     id: Option<String>,
@@ -68,7 +77,6 @@ struct ConfigurationReport {
 }
 
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
 struct DiskReport {
     slot: String,
     controller_id: String,
@@ -95,27 +103,34 @@ struct Key {
     verified: bool,
 }
 
-impl Report {
-    fn of(path: &Path, keys: &Keys) -> Self {
-        let configuration = Configuration::from_keys(keys.clone());
-        let file_warnings = || keys.warnings.iter().map(ToString::to_string).collect();
-        let warnings = configuration.as_ref().map_or_else(
-            |_| file_warnings(),
-            |found| found.warnings.iter().map(|warning| with_sources(warning)).collect(),
-        );
-        Self {
+impl Report<'_> {
+    /// Gives the keys too.
+    fn of(path: &Path, keys: Keys) -> (Self, KeyTree) {
+        let warnings_left_out = keys.warnings_left_out;
+        let form = match keys.form {
+            Form::Store => "store",
+            Form::Xml => "xml",
+        };
+        let (configuration, warnings, tree) = match Configuration::from_keys(keys) {
+            Ok(found) => {
+                let warnings = found.warnings.iter().map(|warning| with_sources(warning)).collect();
+                (Some(ConfigurationReport::of(&found)), warnings, found.tree)
+            }
+            Err(keys) => {
+                (None, keys.warnings.iter().map(|warning| with_sources(warning)).collect(), keys.tree)
+            }
+        };
+        let report = Self {
             filename: path.display().to_string(),
-            form: match keys.form {
-                Form::Store => "store",
-                Form::Xml => "xml",
-            },
-            key_count: keys.tree.walk().count(),
-            configuration: configuration.as_ref().ok().map(ConfigurationReport::of),
-            has_saved_memory: has_saved_memory(&keys.tree),
+            form,
+            key_count: tree.key_count(),
+            configuration,
+            has_saved_memory: has_saved_memory(&tree),
             warnings,
-            warnings_left_out: keys.warnings_left_out,
+            warnings_left_out,
             keys: None,
-        }
+        };
+        (report, tree)
     }
 }
 
@@ -198,7 +213,7 @@ fn json_of(value: &Value) -> serde_json::Value {
     }
 }
 
-fn print_text(out: &mut dyn Write, report: &Report) -> io::Result<()> {
+fn print_text(out: &mut dyn Write, report: &Report<'_>) -> io::Result<()> {
     let mut line = |name: &str, value: &str| writeln!(out, "{name:<15}{}", printable(value));
     line("configuration", &report.filename)?;
     line("form", if report.form == "xml" { "XML" } else { "binary store" })?;

@@ -49,7 +49,7 @@ mod tests {
         }
     }
 
-    /// A slice of a real child: 56 sectors in two runs (sheet 3.5).
+    /// A slice of a real child: 56 sectors in two runs, as in a file of Hyper-V.
     #[test]
     fn reads_the_least_significant_bit_first() {
         let bits = [0xFF, 0xFF, 0xFF, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0];

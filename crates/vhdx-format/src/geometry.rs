@@ -326,7 +326,7 @@ mod tests {
         BlockLayout::new(geometry, BlockSize::from_bytes(block_mib << 20).unwrap(), differencing)
     }
 
-    /// Worked examples, the first four of which are real files' (sheet 3.2).
+    /// Worked examples, the first four of which are real files'.
     #[test]
     fn tables_have_the_known_lengths() {
         use SectorSize::{B512, B4096};

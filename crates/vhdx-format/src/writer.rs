@@ -177,7 +177,7 @@ impl ImageLayout {
         })
     }
 
-    /// The five mandatory items in Windows' order and with Windows' flags (sheet 4.2).
+    /// The five mandatory items in Windows' order and with Windows' flags, as seen in its files (MS-VHDX 2.6).
     fn metadata_items(&self) -> [seal::Item; 5] {
         let item = |id, flags, bytes: &[u8]| seal::Item { id, flags, bytes: bytes.to_vec() };
         let of_file = metadata::FLAG_REQUIRED;

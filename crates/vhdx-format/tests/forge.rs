@@ -44,7 +44,7 @@ fn whole(file: &SparseFile) -> Vec<u8> {
     file.read(0, usize::try_from(file.len()).expect("a small file"))
 }
 
-/// The file of sheet 10.6: two bytes on a disk of 5 MiB and a sector.
+/// A small file worked out by hand: two bytes on a disk of 5 MiB and a sector.
 fn golden(kind: &Kind) -> Image {
     let geometry = geometry(5 * MIB + 512, SectorSize::B512);
     let mut image = match kind {
@@ -136,7 +136,7 @@ fn the_golden_log_entries_come_out() {
     assert_eq!(second[8188..], hex("f1debc9a"));
 }
 
-/// The whole files of sheet 10.6, by the forge and by the streaming writer with the payload put in by hand.
+/// The whole files worked out by hand, by the forge and by the streaming writer with the payload put in by hand.
 #[test]
 fn the_golden_files_come_out_of_forge_and_writer() {
     let dynamic = "4dacc88dca3ebac9d2f3e1c95a1bb60d07fb4f0513b2623391ea6d3c367c6490";
@@ -173,7 +173,7 @@ fn writer_layout(allocation: Allocation) -> ImageLayout {
     ImageLayout::new(spec, BlockSet::collect(&blocks, [(BlockIndex(1), BlockIndex(3))]))
 }
 
-/// The example of sheet 3.3: Windows' order is bitmap, then the blocks of its chunk, and bits count from the least
+/// An example of MS-VHDX 2.5: Windows' order is bitmap, then the blocks of its chunk, and bits count from the least
 /// significant one.
 #[test]
 fn a_childs_bitmap_lies_before_its_blocks() {

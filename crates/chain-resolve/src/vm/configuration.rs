@@ -127,14 +127,17 @@ impl Configuration {
     /// Reads a configuration of either form.
     pub fn parse(bytes: &[u8]) -> Result<Self, ConfigurationError> {
         Self::from_keys(form::read_keys(bytes)?)
+            .map_err(|keys| ConfigurationError::NotAConfiguration(keys.form))
     }
 
-    /// The view of keys that were read before.
-    pub fn from_keys(keys: Keys) -> Result<Self, ConfigurationError> {
-        let Keys { form, tree, warnings, warnings_left_out } = keys;
-        let root = tree.at("configuration").filter(|root| is_configuration(root));
-        let root = root.ok_or(ConfigurationError::NotAConfiguration(form))?;
-        let mut warnings: Vec<_> = warnings.into_iter().map(ConfigurationWarning::File).collect();
+    /// The view of keys that were read before; gives them back if they are no configuration's. They are never copied:
+    /// a hostile file has a million.
+    pub fn from_keys(keys: Keys) -> Result<Self, Box<Keys>> {
+        let Some(root) = keys.tree.at("configuration").filter(|root| is_configuration(root)) else {
+            return Err(Box::new(keys));
+        };
+        let Keys { form, ref tree, ref warnings, warnings_left_out } = keys;
+        let mut warnings: Vec<_> = warnings.iter().cloned().map(ConfigurationWarning::File).collect();
         if !tree.orphans.is_empty() {
             warnings.push(ConfigurationWarning::Orphans(tree.orphans.len()));
         }
@@ -157,10 +160,10 @@ impl Configuration {
                 .and_then(|count| usize::try_from(count).ok()),
             references: references::others(root),
             disk_merge_pending: root.bool_at("global_settings/disk_merge_pending").unwrap_or(false),
-            has_saved_memory: has_saved_memory(&tree),
+            has_saved_memory: has_saved_memory(tree),
             warnings,
             warnings_left_out,
-            tree,
+            tree: keys.tree,
         })
     }
 }

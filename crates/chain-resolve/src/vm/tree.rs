@@ -81,6 +81,12 @@ impl KeyTree {
         self.root.at(path)
     }
 
+    /// How many keys [`Self::walk`] goes through.
+    #[must_use]
+    pub fn key_count(&self) -> usize {
+        count(&self.root.children).saturating_add(count(&self.orphans))
+    }
+
     /// Every key with its path, parents first: `/configuration/..` for what the root reaches, `?/..` for orphans.
     pub fn walk(&self) -> impl Iterator<Item = (String, &Node)> {
         let orphans = self.orphans.iter().flat_map(|orphan| Walk::new("?", slice::from_ref(orphan)));
@@ -197,6 +203,11 @@ impl fmt::Display for Value {
     }
 }
 
+/// These nodes and all below them. Recurses: the tree is no deeper than its limit.
+fn count(nodes: &[Node]) -> usize {
+    nodes.iter().fold(nodes.len(), |sum, node| sum.saturating_add(count(&node.children)))
+}
+
 /// Keeps one iterator per level, so a wide tree costs no memory.
 struct Walk<'a> {
     path: String,
@@ -243,6 +254,13 @@ mod tests {
         let a = Node::new("A").with([Node::leaf("x", int(1)), Node::leaf("X", int(2)), Node::new("y")]);
         let root = Node::new("").with([a, Node::leaf("b", Value::Bytes(vec![1, 0xAB]))]);
         KeyTree { root, orphans: vec![Node::new("lost").with([Node::leaf("z", Value::Bool(true))])] }
+    }
+
+    #[test]
+    fn as_many_keys_are_counted_as_are_walked() {
+        assert_eq!(sample().key_count(), 7);
+        assert_eq!(sample().walk().count(), 7);
+        assert_eq!(KeyTree::default().key_count(), 0);
     }
 
     #[test]
