@@ -93,6 +93,8 @@ mod tests {
             vm: vm.map(str::to_owned),
             checkpoint: checkpoint.map(str::to_owned),
             policy: SearchPolicy::new([]).unwrap(),
+            notes: Vec::new(),
+            protected: Vec::new(),
         };
         of_selection(&selection, "raw")
     }
