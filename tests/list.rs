@@ -48,7 +48,7 @@ Disk files that no configuration uses
       Virtual Hard Disks/{A}
     Virtual Hard Disks/{B}
         leaf: nothing is built on it
-        --checkpoint web01_BBBBBBBB-1111-2222-3333-444444444444
+        --checkpoint web01_BBBBBBBB-1111-2222-3333-444444444444.avhdx
 "
     );
     let list = bench.run(&["list", "vm"]).succeeds();
