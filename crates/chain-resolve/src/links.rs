@@ -1,8 +1,8 @@
 //! Whose child each image of a catalogue is: the trees that a folder holds, from what the images say, without opening any
 //! of them again.
 //!
-//! The answers are those of [`crate::resolve()`], the other way round: the only image with the wanted identity is the
-//! parent, wherever it lies; of several, the one that the child's words lead to; else there is no answer.
+//! The rules are those of [`crate::resolve()`]: an image with the wanted identity where the child's words lead comes first,
+//! then the only one with that identity, wherever it lies; several are no answer.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -122,19 +122,21 @@ impl<'a> Finder<'a> {
             .guids()
             .flat_map(|guid| self.by_identity.get(&guid).into_iter().flatten().copied())
             .collect();
-        if let [only] = matching.as_slice() {
-            return ParentLink::Found(*only);
-        }
-        // Only now do the stored paths matter: to choose among several, or to name the one that was changed.
-        let mut named = candidates(self.policy, &child.path, wanted)
+        let named: Vec<ImageIndex> = candidates(self.policy, &child.path, wanted)
             .into_iter()
-            .filter_map(|candidate| self.by_path.get(candidate.path.ok()?.as_path()).copied());
-        if matching.is_empty() {
-            let mismatch =
-                named.find(|named| self.images.get(named.0).is_some_and(|image| image.id != child.id));
-            return ParentLink::NotFound { wanted: linkage, mismatch };
+            .filter_map(|candidate| self.by_path.get(candidate.path.ok()?.as_path()).copied())
+            .collect();
+        if let Some(stored) = named.iter().find(|named| matching.contains(named)) {
+            return ParentLink::Found(*stored);
         }
-        let stored = named.find(|named| matching.contains(named));
-        stored.map_or(ParentLink::Ambiguous(matching), ParentLink::Found)
+        match matching.as_slice() {
+            [only] => ParentLink::Found(*only),
+            [] => {
+                let is_other =
+                    |named: &&ImageIndex| self.images.get(named.0).is_some_and(|image| image.id != child.id);
+                ParentLink::NotFound { wanted: linkage, mismatch: named.iter().find(is_other).copied() }
+            }
+            _ => ParentLink::Ambiguous(matching),
+        }
     }
 }
