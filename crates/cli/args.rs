@@ -10,8 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     name = "vhdx-export",
     version,
     about = "Flatten a chain of VHDX images into one, without Hyper-V and without touching the source",
-    long_about = "Reads a folder that holds the disk files of a Hyper-V VM, or a backup copy of one, and writes the \
-                  disk as of one state into a single VHDX or raw image. Sources are opened read-only; a dirty log is \
+    long_about = "Reads the folder of a Hyper-V VM, or a backup copy of one, and writes the disk as of one checkpoint into a single VHDX or raw image. Sources are opened read-only; a dirty log is \
                   replayed in memory. Nothing appears under the target's name until it is complete and durable.",
     after_help = EXAMPLES,
     after_long_help = EXAMPLES_AND_CODES,
@@ -228,8 +227,8 @@ pub(crate) enum ProgressStyle {
 const EXAMPLES: &str = "\
 Examples:
   vhdx-export list /backup/web01
-  vhdx-export web01.vhdx --out web01.raw
-  vhdx-export 'Virtual Hard Disks' --checkpoint web01_5C2A… --out merged.vhdx
+  vhdx-export /backup/web01 --checkpoint 'Before update' --out merged.vhdx
+  vhdx-export /backup/web01 --checkpoint @current --out /restore/
   vhdx-export web01_5C2A….avhdx --out - --format raw | sha256sum
   vhdx-export info --chain web01_5C2A….avhdx
   vhdx-export check /backup/web01";
@@ -239,10 +238,13 @@ Examples:
   Which checkpoints are there, and which file holds the state of each?
     vhdx-export list /backup/web01
 
-  Flatten the newest state of a lone chain, from inside its folder:
-    vhdx-export --out merged.vhdx
+  The disk as of a checkpoint, from inside the VM's folder:
+    vhdx-export --checkpoint 'Before update' --out merged.vhdx
 
-  One of several states, named by its disk file:
+  All disks of the running state, one file each:
+    vhdx-export /backup/web01 --checkpoint @current --out /restore/
+
+  Disk files without any configuration, one of several states:
     vhdx-export 'Virtual Hard Disks' --checkpoint web01_5C2A… --out merged.vhdx
 
   Parents that a backup has put elsewhere:
