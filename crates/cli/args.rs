@@ -10,8 +10,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     name = "vhdx-export",
     version,
     about = "Flatten a chain of VHDX images into one, without Hyper-V and without touching the source",
-    long_about = "Reads the folder of a Hyper-V VM, or a backup copy of one, and writes the disk as of one checkpoint into a single VHDX or raw image. Sources are opened read-only; a dirty log is \
-                  replayed in memory. Nothing appears under the target's name until it is complete and durable.",
+    long_about = "Reads the folder of a Hyper-V VM, or a backup copy of one, and writes the disk as of one checkpoint \
+                  into a single VHDX or raw image. Sources are opened read-only; a dirty log is replayed in memory. \
+                  Nothing appears under the target's name until it is complete and durable.",
     after_help = EXAMPLES,
     after_long_help = EXAMPLES_AND_CODES,
     args_conflicts_with_subcommands = true,
