@@ -422,3 +422,19 @@ fn a_disk_that_only_its_bare_name_tells_is_exported_with_a_note() {
         assert_eq!(bench.content("out/m.raw"), Content::of(&history.state(None)[0].bytes));
     }
 }
+
+/// The files that are built on a disk file, and the configurations, are the VM's although only that file is read.
+#[test]
+fn force_replaces_no_file_of_the_vm_when_source_is_one_of_them() {
+    let (history, _) = linear();
+    for form in FORMS {
+        let machine = Machine::new(&history, form);
+        let files = history.files(form);
+        let base = "vm/Virtual Hard Disks/web01.vhdx";
+        for file in &files {
+            let target = format!("vm/{}", file.path);
+            let args = [base, "--format", "raw", "--force", "--out", &target];
+            machine.bench.run(&args).fails(7).says(&[file_name(&target)]);
+        }
+    }
+}
