@@ -342,7 +342,7 @@ fn a_damaged_configuration_is_damage() {
         let mut bytes = whole.clone();
         bytes[kept..].fill(0);
         web01.bench.write(&web01.checkpoint(), &bytes);
-        finds(&web01.bench, 6, &["damaged-configuration"], &texts);
+        finds(&web01.bench, 6, &["damaged-configuration", "checkpoints-missing"], &texts);
     }
     // Whatever else is XML or a store is none of ours.
     web01.put();

@@ -10,6 +10,7 @@ mod names;
 mod places;
 mod random;
 mod states;
+mod traps;
 
 use chain_resolve::forge::history::{DiskState, History, LeftFile};
 use chain_resolve::forge::vm::Slot;

@@ -263,8 +263,21 @@ fn lone_file(request: &Request<'_>) -> Result<Selection, SelectError> {
         checkpoint: None,
         policy: folder::policy_for(source, request.parent_dirs)?,
         notes: Vec::new(),
-        protected: Vec::new(),
+        protected: request.target.map(protected_around).transpose()?.unwrap_or_default(),
     })
+}
+
+/// What nothing may replace beside a target that is a VM's by its name. Any other is not worth a look at its folder,
+/// which may be as large as a whole disk.
+fn protected_around(target: &Path) -> Result<Vec<PathBuf>, SelectError> {
+    let suffix = target.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default();
+    let is_named_so =
+        folder::is_configuration(target) || ["vhdx", "avhdx"].iter().any(|known| same_name(suffix, known));
+    let is_file = std::fs::metadata(target).is_ok_and(|metadata| metadata.is_file());
+    if !is_named_so || !is_file {
+        return Ok(Vec::new());
+    }
+    Ok(Folder::scan(target, &[])?.protected())
 }
 
 /// The stem of the base of the disk that a file belongs to.

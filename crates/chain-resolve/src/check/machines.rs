@@ -44,6 +44,7 @@ pub(super) fn configurations<'a>(reach: &Reach<'a>, findings: &mut Vec<Finding<'
         let checkpoints = vm.checkpoints.len();
         findings.push(harmless(Trouble::MissingConfiguration { vm: &vm.name, checkpoints }));
     }
+    findings.extend(reach.machines.iter().filter_map(|vm| missing_checkpoints(vm)).map(harmless));
     for file in reach.folder.catalog().configurations() {
         let used = |vm: &&Vm| names::configurations(vm).any(|path| path == file.path);
         let Ok(configuration) = &file.configuration else { continue };
@@ -67,6 +68,13 @@ pub(super) fn configurations<'a>(reach: &Reach<'a>, findings: &mut Vec<Finding<'
             }
         }
     }
+}
+
+/// More checkpoints than the configuration counts are no fault: a copy made while one was taken has them.
+fn missing_checkpoints(vm: &Vm) -> Option<Trouble<'_>> {
+    let file = vm.configuration.as_deref()?;
+    let (listed, found) = (vm.listed_checkpoints?, vm.checkpoints.len());
+    (listed > found).then_some(Trouble::MissingCheckpoints { vm: &vm.name, file, listed, found })
 }
 
 /// Parents of states that only time tells.

@@ -173,6 +173,17 @@ pub enum Trouble<'a> {
         /// How many checkpoints there are.
         checkpoints: usize,
     },
+    /// A VM's configuration counts more checkpoints than there are configurations of.
+    MissingCheckpoints {
+        /// The VM.
+        vm: &'a str,
+        /// Its configuration.
+        file: &'a Path,
+        /// How many it counts.
+        listed: usize,
+        /// How many were found.
+        found: usize,
+    },
     /// Parts of a configuration make no sense or are lost.
     FaultyConfiguration {
         /// The file.
@@ -258,6 +269,7 @@ impl Trouble<'_> {
             Self::MissingDisk { .. } | Self::AmbiguousDisk { .. } => Gravity::MissingDisk,
             Self::Unread { .. } => Gravity::Unread,
             Self::MissingConfiguration { .. }
+            | Self::MissingCheckpoints { .. }
             | Self::FaultyConfiguration { .. }
             | Self::MergePending { .. }
             | Self::RecoveryCheckpoint { .. }

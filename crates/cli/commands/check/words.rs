@@ -62,6 +62,9 @@ impl<'a> Words<'a> {
             Trouble::MissingConfiguration { vm, checkpoints } => {
                 machines::missing_configuration(vm, *checkpoints)
             }
+            Trouble::MissingCheckpoints { vm, file, listed, found } => {
+                machines::missing_checkpoints(vm, file, *listed, *found)
+            }
             Trouble::FaultyConfiguration { file, warnings, left_out } => {
                 machines::faulty_configuration(names, file, warnings, *left_out)
             }

@@ -64,6 +64,20 @@ pub(super) fn missing_configuration<'a>(vm: &str, checkpoints: usize) -> Words<'
     .with([format!("{} of it found", counted(checkpoints, "checkpoint"))])
 }
 
+pub(super) fn missing_checkpoints<'a>(vm: &str, file: &'a Path, listed: usize, found: usize) -> Words<'a> {
+    Words::new(
+        "checkpoints-missing",
+        [file],
+        format!(
+            "VM `{vm}` has {} by its own configuration, {found} of them here",
+            counted(listed, "checkpoint")
+        ),
+        "the others have no name here, and which one is the newest, or has which number, is not known",
+        "add the other files of the folder `Snapshots`, or fetch damaged ones again; until then name a checkpoint by its \
+         name or GUID, or a state by its disk file",
+    )
+}
+
 pub(super) fn faulty_configuration<'a>(
     names: Names<'_>,
     file: &'a Path,
