@@ -27,7 +27,7 @@ fn checkpoints_of_one_name_are_listed_and_told_apart_by_guid() {
             .run(&args)
             .fails(4)
             .says(&[
-                "`Before update` names 2 checkpoints of VM `web01`",
+                "`Before update` names 2 states of VM `web01`",
                 &format!("#1 `Before update` 2024-01-01T01:00:00Z {{{first}}}"),
                 &format!("#3 `Before update` 2024-01-01T03:00:00Z {{{third}}}"),
                 "hint: ",
@@ -49,7 +49,7 @@ fn the_beginning_of_two_guids_is_no_answer() {
     }
     let machine = Machine::new(&history, Form::Store);
     let args = ["vm", "--checkpoint", "abcd1234", "--out", "out/m.vhdx"];
-    machine.bench.run(&args).fails(4).says(&["names 2 checkpoints", "`A`", "`B`"]);
+    machine.bench.run(&args).fails(4).says(&["names 2 states", "`A`", "`B`"]);
     // Too short to be meant as one.
     let args = ["vm", "--checkpoint", "abc", "--out", "out/m.vhdx"];
     machine.bench.run(&args).fails(4).says(&["no checkpoint `abc`"]);
@@ -65,7 +65,7 @@ fn letter_case_counts_only_where_it_must() {
         machine.gives(&["vm", "--checkpoint", "Before Update"], Some(second), "web01");
         machine.gives(&["vm", "--checkpoint", "ALONE"], Some(third), "web01");
         let args = ["vm", "--checkpoint", "BEFORE UPDATE", "--out", "out/m.vhdx"];
-        machine.bench.run(&args).fails(4).says(&["names 2 checkpoints"]);
+        machine.bench.run(&args).fails(4).says(&["names 2 states"]);
     }
 }
 

@@ -28,6 +28,7 @@ mod names;
 mod policy;
 mod resolve;
 mod select;
+mod select_error;
 mod store;
 pub mod vm;
 
@@ -43,5 +44,6 @@ pub use keys::{OpenKeysError, open_keys};
 pub use links::{ImageIndex, ParentLink};
 pub use policy::{Refusal, SearchPolicy};
 pub use resolve::{open_image, resolve};
-pub use select::{Request, SelectError, SelectedDisk, Selection, select, select_vms, vm_named};
+pub use select::{Request, SelectedDisk, Selection, SelectionNote, select, select_vms, vm_named};
+pub use select_error::SelectError;
 pub use store::{FileId, SourceFile, StoreError};

@@ -12,7 +12,7 @@ use crate::folder::Folder;
 use crate::links::{ImageIndex, ParentLink};
 use crate::machine::{Checkpoint, CreatedSource, StateParent, Vm};
 use crate::policy::same_name;
-use crate::select::SelectError;
+use crate::select_error::SelectError;
 use crate::vm::parse_guid;
 
 /// The running state.
