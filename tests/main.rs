@@ -6,6 +6,8 @@
 
 #![cfg(unix)]
 
+// Each room says that it is a test: only so do the lints that tests are free of let them be.
+
 #[cfg(test)]
 mod harness;
 

@@ -67,7 +67,7 @@ pub enum SelectionNote {
         note: String,
     },
     /// The state is that of a disk file, not of a checkpoint.
-    #[error("the state of the disk file `{}`, which no checkpoint was asked for", .0.display())]
+    #[error("this is the state of the disk file `{}`, not of a checkpoint", .0.display())]
     ByFile(PathBuf),
 }
 
