@@ -161,7 +161,7 @@ impl Job<'_> {
         let copied = export(self.chain, sink, &Options::default(), drawn.as_ref(), cancel).map_err(failed)?;
         drop(drawn);
         self.chain.check_unchanged()?;
-        copied.publish(cancel).map_err(failed)
+        copied.complete(cancel).and_then(|completed| completed.publish(cancel)).map_err(failed)
     }
 
     fn image_options(&self) -> Option<ImageOptions> {
@@ -190,7 +190,7 @@ impl Job<'_> {
             artifact: ArtifactReport {
                 path: self.name(),
                 format: if options.is_some() { "vhdx" } else { "raw" },
-                size: written.artifact.len,
+                size: written.len,
                 block_size: options.as_ref().map(|options| options.block_size.bytes()),
                 virtual_disk_id: options.map(|options| options.identities.virtual_disk.to_string()),
             },
@@ -208,7 +208,7 @@ impl Job<'_> {
         };
         let format = if self.plan.artifact == Artifact::Raw { "raw image" } else { "VHDX" };
         let disk = show_size(self.chain.geometry().size());
-        let len = show_size(written.artifact.len);
+        let len = show_size(written.len);
         writeln!(out, "wrote     {} ({format} of {disk}, {len})", printable(&self.name()))?;
         let labels = std::iter::once("state of").chain(std::iter::repeat("built on"));
         for (label, file) in labels.zip(self.chain.files()) {

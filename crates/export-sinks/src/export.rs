@@ -1,42 +1,56 @@
-//! The pipeline: reads the disk on several threads and hands it to a sink in disk order, in bounded memory.
+//! The pipeline: reads the disk on several threads, digests it and hands it to a sink in disk order, in bounded memory.
 //!
 //! Everything it knows of the disk it learns through [`VirtualDisk`], everything of the artifact through [`Sink`].
+//! Serial digests run behind the sink (`follow.rs`).
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
-use std::thread;
+use std::thread::{self, Scope, ScopedJoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use vhdx_format::{DiskOffset, VirtualDisk};
+use vhdx_format::{DiskOffset, DiskRange, VirtualDisk};
 
+use crate::blksum::{BlockSummer, PieceBlocks};
+use crate::digest::{ContentDigests, DigestChoice, RunDigest};
+use crate::follow::{Follow, content_hasher};
 use crate::piece::{Piece, Pieces};
-use crate::{Artifact, Cancel, Encode, ExportError, FilledPiece, Progress, Sink, Tally};
+use crate::sink::DigestSource;
+use crate::{
+    ArtifactDigests, Cancel, Encode, ExportError, FilledPiece, Progress, Run, Sha256Digest, Sink, SinkError,
+    Tally,
+};
 
 /// How to run an export.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Options {
     /// Threads that read and encode, besides the calling one. Each costs 8 MiB of buffers.
     pub threads: NonZeroUsize,
+    /// What to digest on the way.
+    pub digests: DigestChoice,
 }
 
 impl Default for Options {
-    /// One thread for each processor, at most 12: their buffers take 104 MiB, and an export is to stay below 128 MiB on
-    /// any machine.
+    /// No digests, and one thread for each processor, at most 12: their buffers take 104 MiB, and an export is to stay
+    /// below 128 MiB on any machine.
     fn default() -> Self {
         const THREADS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(11);
         let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN).min(THREADS_MAX);
-        Self { threads }
+        Self { threads, digests: DigestChoice::default() }
     }
 }
 
 /// What an export did.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Export {
-    /// What the sink made.
-    pub artifact: Artifact,
+    /// Length of the artifact in bytes.
+    pub len: u64,
+    /// Digests of the artifact, where they were asked for.
+    pub artifact: Option<ArtifactDigests>,
     /// What the disk holds.
     pub content: Tally,
+    /// Digests of what the disk holds.
+    pub digests: ContentDigests,
 }
 
 /// A sink that has received the whole disk. Nothing has its final name yet: the caller may ask first whether the
@@ -46,20 +60,64 @@ pub struct Export {
 pub struct Received<S> {
     sink: S,
     content: Tally,
+    digests: ContentDigests,
+    artifact: ArtifactSource,
+}
+
+/// Where the SHA-256 of the artifact comes from, with what is known of it.
+#[derive(Debug)]
+enum ArtifactSource {
+    Content,
+    Follower(Option<Sha256Digest>),
+    Sink,
+}
+
+/// An artifact that is complete and durable but has no name yet. Dropped, it leaves nothing behind.
+#[must_use = "nothing is published yet"]
+#[derive(Debug)]
+pub struct Completed<S> {
+    sink: S,
+    export: Export,
 }
 
 impl<S: Sink> Received<S> {
-    /// Makes the artifact durable and gives it its name, unless `cancel` is set by now.
+    /// Completes the artifact and makes it durable, unless `cancel` is set by now.
+    pub fn complete(mut self, cancel: &Cancel) -> Result<Completed<S>, ExportError> {
+        cancel.check()?;
+        let made = self.sink.complete()?;
+        let sha256 = match self.artifact {
+            ArtifactSource::Content => self.digests.sha256,
+            ArtifactSource::Follower(sha256) => sha256,
+            ArtifactSource::Sink => made.sha256,
+        };
+        let export = Export {
+            len: made.len,
+            artifact: sha256.map(|sha256| ArtifactDigests { sha256 }),
+            content: self.content,
+            digests: self.digests,
+        };
+        Ok(Completed { sink: self.sink, export })
+    }
+}
+
+impl<S: Sink> Completed<S> {
+    /// What was done.
+    pub fn export(&self) -> &Export {
+        &self.export
+    }
+
+    /// Gives the artifact its name, unless `cancel` is set by now.
     pub fn publish(self, cancel: &Cancel) -> Result<Export, ExportError> {
         cancel.check()?;
-        Ok(Export { artifact: self.sink.finish()?, content: self.content })
+        self.sink.publish()?;
+        Ok(self.export)
     }
 }
 
 /// Copies the whole disk into the sink.
 ///
 /// Ends with the first error, whoever meets it, and then drops the sink; all threads are joined by then. `cancel` is
-/// looked at for each piece. A panic of the disk, the sink or an encoder becomes a panic of the caller.
+/// looked at for each piece. A panic of the disk, the sink, an encoder or a follower becomes a panic of the caller.
 pub fn export<S: Sink>(
     disk: &dyn VirtualDisk,
     mut sink: S,
@@ -68,62 +126,172 @@ pub fn export<S: Sink>(
     cancel: &Cancel,
 ) -> Result<Received<S>, ExportError> {
     cancel.check()?;
-    let content = copy(disk, &mut sink, options.threads, progress, cancel)?;
+    let copied = copy(disk, &mut sink, options, progress, cancel)?;
     let end = DiskOffset(disk.geometry().size());
-    if content.total() != end.0 {
-        return Err(ExportError::BrokenExtents { expected: end, found: DiskOffset(content.total()) });
+    if copied.content.total() != end.0 {
+        return Err(ExportError::BrokenExtents { expected: end, found: DiskOffset(copied.content.total()) });
     }
-    Ok(Received { sink, content })
+    Ok(Received { sink, content: copied.content, digests: copied.digests, artifact: copied.artifact })
+}
+
+/// What is known when the last piece has gone through.
+struct Copied {
+    content: Tally,
+    digests: ContentDigests,
+    artifact: ArtifactSource,
 }
 
 /// Runs the threads.
 ///
 /// Buffers bound everything: a piece is in flight from the moment it is taken, which needs a buffer, to the moment it
-/// is accepted, which gives the buffer back; even pieces without data, or a stretch of them could pile up behind one
-/// slow read. There are two for each thread (one being filled, one waiting its turn) and two for the calling thread.
+/// is accepted and followed, which gives the buffer back; even pieces without data, or a stretch of them could pile up
+/// behind one slow read. There are two for each thread (one being filled, one waiting its turn), two for the calling
+/// thread and two for each follower.
 ///
 /// This can not deadlock. A buffer and the next piece are taken together, under one lock, so buffers go out in disk
 /// order. The calling thread waits for the first piece that is not yet accepted. If that piece is in flight, its
 /// thread has all it needs, since encoding waits for nothing and the channel of finished pieces is unbounded, and so
-/// it arrives. If it is not in flight, no piece is, for all later ones would have been taken after it; then all buffers
-/// are free, and the next thread takes it.
+/// it arrives. If it is not in flight, no piece is but those that are being followed, for all later ones would have
+/// been taken after it; followers wait for nothing, so then all buffers become free, and the next thread takes it.
 ///
-/// It also stops: whichever way the calling thread leaves, both its ends of the channels go, and each thread ends at
-/// its next buffer or its next finished piece.
+/// It also stops: whichever way the calling thread leaves, its ends of the channels go, each follower ends when it has
+/// done what it was handed, and each thread at its next buffer or its next finished piece.
 fn copy<S: Sink>(
     disk: &dyn VirtualDisk,
     sink: &mut S,
-    threads: NonZeroUsize,
+    options: &Options,
     progress: &dyn Progress,
     cancel: &Cancel,
-) -> Result<Tally, ExportError> {
-    let threads = threads.get();
+) -> Result<Copied, ExportError> {
+    let threads = options.threads.get();
     let (give_back, free) = unbounded();
-    for _ in 0..threads.saturating_mul(2).saturating_add(2) {
-        // An empty vector: what never holds data never takes memory. Sending can not fail, `free` is alive.
-        let _ = give_back.send(Vec::new());
-    }
     let (done, finished) = unbounded();
     let queue = Mutex::new(Queue { pieces: Pieces::of(disk), free, taken: 0 });
     thread::scope(|scope| {
+        let train = Train::start(scope, &*sink, options.digests, give_back.clone())?;
+        for _ in 0..train.followers().saturating_add(threads).saturating_mul(2).saturating_add(2) {
+            // An empty vector: what never holds data never takes memory. Sending can not fail, `free` is alive.
+            let _ = give_back.send(Vec::new());
+        }
+        drop(give_back);
+        let Train { content, artifact, next } = train;
         // Moved in here, so that a panic below drops it before the scope waits for the threads.
-        let acceptance = Acceptance { sink, finished, give_back, progress, cancel };
+        let acceptance =
+            Acceptance { sink, finished, next, progress, cancel, digests: options.digests.into() };
         let mut handles = Vec::with_capacity(threads);
         for _ in 0..threads {
-            let worker =
-                Worker { disk, queue: &queue, encoder: acceptance.sink.encoder(), done: done.clone() };
+            let encoder = acceptance.sink.encoder();
+            let digests = options.digests;
+            let worker = Worker { disk, queue: &queue, encoder, digests, done: done.clone() };
             let handle = thread::Builder::new().spawn_scoped(scope, move || worker.run());
             handles.push(handle.map_err(ExportError::Thread)?);
         }
         drop(done);
         let accepted = acceptance.run();
         for handle in handles {
-            if let Err(panic) = handle.join() {
-                std::panic::resume_unwind(panic);
-            }
+            joined(handle);
         }
-        accepted
+        let sha256 = content.map(joined).transpose();
+        let artifact = artifact.join();
+        let (content, digests) = accepted?;
+        Ok(Copied { content, digests: ContentDigests { sha256: sha256?, ..digests }, artifact: artifact? })
     })
+}
+
+/// What a thread returned; its panic becomes ours.
+fn joined<T>(handle: ScopedJoinHandle<'_, T>) -> T {
+    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+type FollowerHandle<'scope> = ScopedJoinHandle<'scope, Result<Sha256Digest, SinkError>>;
+
+/// The followers, and where an accepted piece goes.
+struct Train<'scope> {
+    content: Option<FollowerHandle<'scope>>,
+    artifact: ArtifactHandle<'scope>,
+    next: Next,
+}
+
+enum ArtifactHandle<'scope> {
+    Content,
+    Follower(Option<FollowerHandle<'scope>>),
+    Sink,
+}
+
+impl ArtifactHandle<'_> {
+    fn join(self) -> Result<ArtifactSource, SinkError> {
+        Ok(match self {
+            Self::Content => ArtifactSource::Content,
+            Self::Follower(handle) => ArtifactSource::Follower(handle.map(joined).transpose()?),
+            Self::Sink => ArtifactSource::Sink,
+        })
+    }
+}
+
+/// Where a piece goes next.
+enum Next {
+    Follower(Sender<FilledPiece>),
+    /// Its buffer is free again.
+    Free(Sender<Vec<u8>>),
+}
+
+impl Next {
+    fn pass(&self, piece: FilledPiece) {
+        // It fails where nobody takes any more: after the end of the disk, or after a panic, which is met at the join.
+        match self {
+            Self::Follower(follower) => drop(follower.send(piece)),
+            Self::Free(free) => drop(free.send(piece.into_buffer())),
+        }
+    }
+}
+
+impl<'scope> Train<'scope> {
+    fn start(
+        scope: &'scope Scope<'scope, '_>,
+        sink: &impl Sink,
+        choice: DigestChoice,
+        free: Sender<Vec<u8>>,
+    ) -> Result<Self, ExportError> {
+        let mut next = Next::Free(free);
+        let mut follow = |follower| -> Result<_, ExportError> {
+            let (sender, pieces) = unbounded();
+            let behind = std::mem::replace(&mut next, Next::Follower(sender));
+            let thread =
+                thread::Builder::new().spawn_scoped(scope, move || followed(follower, &pieces, &behind));
+            thread.map_err(ExportError::Thread)
+        };
+        let artifact = match sink.digest_source() {
+            DigestSource::Content => ArtifactHandle::Content,
+            DigestSource::Sink => ArtifactHandle::Sink,
+            DigestSource::Follower(follower) if choice.artifact => {
+                ArtifactHandle::Follower(Some(follow(follower)?))
+            }
+            DigestSource::Follower(_) => ArtifactHandle::Follower(None),
+        };
+        let content = choice.sha256.then(|| follow(content_hasher())).transpose()?;
+        Ok(Self { content, artifact, next })
+    }
+
+    fn followers(&self) -> usize {
+        usize::from(self.content.is_some())
+            .saturating_add(usize::from(matches!(self.artifact, ArtifactHandle::Follower(Some(_)))))
+    }
+}
+
+/// A follower's thread. After an error it only passes on: the error counts when the thread is joined.
+fn followed(
+    mut follower: Box<dyn Follow>,
+    pieces: &Receiver<FilledPiece>,
+    next: &Next,
+) -> Result<Sha256Digest, SinkError> {
+    let mut result = Ok(());
+    for piece in pieces {
+        if result.is_ok() {
+            result = follower.follow(&piece);
+        }
+        next.pass(piece);
+    }
+    result.map(|()| follower.finish())
 }
 
 /// Where pieces and buffers are taken from, together.
@@ -151,7 +319,7 @@ impl Queue<'_> {
 }
 
 enum Message<E> {
-    Ready { index: u64, piece: FilledPiece, encoded: E },
+    Ready { index: u64, piece: FilledPiece, digests: PieceDigests, encoded: E },
     Failed(ExportError),
     Panicked,
 }
@@ -160,6 +328,7 @@ struct Worker<'a, 'disk, E: Encode> {
     disk: &'disk dyn VirtualDisk,
     queue: &'a Mutex<Queue<'disk>>,
     encoder: E,
+    digests: DigestChoice,
     done: Sender<Message<E::Encoded>>,
 }
 
@@ -182,8 +351,9 @@ impl<E: Encode> Worker<'_, '_, E> {
 
     fn work(&mut self, taken: Taken) -> Result<Message<E::Encoded>, ExportError> {
         let piece = FilledPiece::read(self.disk, &taken.piece, taken.buffer)?;
+        let digests = PieceDigests::of(&piece, self.digests);
         let encoded = self.encoder.encode(&piece)?;
-        Ok(Message::Ready { index: taken.index, piece, encoded })
+        Ok(Message::Ready { index: taken.index, piece, digests, encoded })
     }
 }
 
@@ -203,34 +373,88 @@ impl<E> Drop for Alarm<'_, E> {
 struct Acceptance<'a, S: Sink> {
     sink: &'a mut S,
     finished: Receiver<Message<<S::Encoder as Encode>::Encoded>>,
-    give_back: Sender<Vec<u8>>,
+    next: Next,
     progress: &'a dyn Progress,
     cancel: &'a Cancel,
+    digests: OrderedDigests,
 }
 
 impl<S: Sink> Acceptance<'_, S> {
     /// Accepts pieces in order until there are no more. After a panic of a thread it returns what it has.
-    fn run(self) -> Result<Tally, ExportError> {
+    fn run(mut self) -> Result<(Tally, ContentDigests), ExportError> {
         let mut early = BTreeMap::new();
         let mut next = 0_u64;
         let mut tally = Tally::default();
         for message in &self.finished {
             self.cancel.check()?;
             match message {
-                Message::Ready { index, piece, encoded } => early.insert(index, (piece, encoded)),
+                Message::Ready { index, piece, digests, encoded } => {
+                    early.insert(index, (piece, digests, encoded))
+                }
                 Message::Failed(error) => return Err(error),
                 Message::Panicked => break,
             };
-            while let Some((piece, encoded)) = early.remove(&next) {
+            while let Some((piece, digests, encoded)) = early.remove(&next) {
                 self.cancel.check()?;
+                self.digests.push(&piece, digests);
                 self.sink.accept(&piece, encoded)?;
                 next = next.saturating_add(1);
                 tally = tally.plus(piece.tally());
                 self.progress.advance(tally);
-                // Fails when all threads have ended: the disk has no more pieces.
-                let _ = self.give_back.send(piece.into_buffer());
+                self.next.pass(piece);
             }
         }
-        Ok(tally)
+        Ok((tally, self.digests.finish()))
+    }
+}
+
+/// The digests of one piece: what may be found out in any order.
+struct PieceDigests {
+    blocks: Option<PieceBlocks>,
+    runs: Vec<RunDigest>,
+}
+
+impl PieceDigests {
+    fn of(piece: &FilledPiece, choice: DigestChoice) -> Self {
+        let runs = if choice.runs { run_digests(piece) } else { Vec::new() };
+        Self { blocks: choice.blksum.then(|| PieceBlocks::of(piece)), runs }
+    }
+}
+
+fn run_digests(piece: &FilledPiece) -> Vec<RunDigest> {
+    let data = piece.runs().filter_map(|run| match run {
+        Run::Zeros(_) => None,
+        Run::Data { at, bytes } => {
+            let end = DiskOffset(at.0.saturating_add(bytes.len() as u64));
+            Some(RunDigest { range: DiskRange::new(at, end), sha256: Sha256Digest::of(bytes) })
+        }
+    });
+    data.collect()
+}
+
+/// The digests that are put together in disk order.
+struct OrderedDigests {
+    blocks: Option<BlockSummer>,
+    runs: Option<Vec<RunDigest>>,
+}
+
+impl From<DigestChoice> for OrderedDigests {
+    fn from(choice: DigestChoice) -> Self {
+        Self { blocks: choice.blksum.then(BlockSummer::new), runs: choice.runs.then(Vec::new) }
+    }
+}
+
+impl OrderedDigests {
+    fn push(&mut self, piece: &FilledPiece, digests: PieceDigests) {
+        if let (Some(summer), Some(blocks)) = (&mut self.blocks, &digests.blocks) {
+            summer.push(piece.range().len(), blocks);
+        }
+        if let Some(runs) = &mut self.runs {
+            runs.extend(digests.runs);
+        }
+    }
+
+    fn finish(self) -> ContentDigests {
+        ContentDigests { sha256: None, blocks: self.blocks.map(BlockSummer::finish), runs: self.runs }
     }
 }

@@ -60,6 +60,13 @@ impl FilledPiece {
         self.range
     }
 
+    /// The bytes, unless no image stores any of them, so that all are zeros.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        self.spans.as_ref()?;
+        let len = usize::try_from(self.range.len()).unwrap_or(usize::MAX).min(self.buffer.len());
+        Some(self.buffer.split_at(len).0)
+    }
+
     /// Its runs, in disk order; they alternate and cover the range.
     pub fn runs(&self) -> impl Iterator<Item = Run<'_>> {
         let untouched = self.spans.is_none().then_some(Run::Zeros(self.range));

@@ -28,16 +28,22 @@
 //! let target = Target::new("web01.raw", Overwrite::Refuse);
 //! let sink = raw::to_file(&target, disk)?;
 //! let cancel = Cancel::new();
-//! let done = export(disk, sink, &Options::default(), &NoProgress, &cancel)?.publish(&cancel)?;
+//! let received = export(disk, sink, &Options::default(), &NoProgress, &cancel)?;
+//! // Here is the place to ask whether the sources changed.
+//! let done = received.complete(&cancel)?.publish(&cancel)?;
 //! println!("{} bytes of data", done.content.data);
 //! # Ok(())
 //! # }
 //! ```
 
+mod blksum;
 mod cancel;
+mod digest;
+mod discard;
 mod error;
 mod export;
 mod filled;
+mod follow;
 mod piece;
 mod progress;
 mod publish;
@@ -52,11 +58,15 @@ mod zeros;
 #[cfg(test)]
 mod conformance;
 
+pub use blksum::{BLOCK_LEN, BlockSums, MARK_LEN, Mark, RANGE_LEN, RangeSum};
 pub use cancel::{Cancel, Cancelled};
+pub use digest::{ArtifactDigests, ContentDigests, DigestChoice, NotADigest, RunDigest, Sha256Digest};
+pub use discard::Discard;
 pub use error::{Doing, ExportError, Place, SinkError, SpaceError};
-pub use export::{Export, Options, Received, export};
+pub use export::{Completed, Export, Options, Received, export};
 pub use filled::{FilledPiece, Run};
+pub use follow::Follow;
 pub use progress::{NoProgress, Progress, Tally};
-pub use sink::{Artifact, Encode, Sink};
+pub use sink::{Artifact, DigestSource, Encode, Sink};
 pub use staged::StagedFile;
 pub use target::{FileIdentity, NotAFile, Overwrite, Target, TargetError};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use vhdx_format::{DiskOffset, FileOffset, VirtualDisk};
 
-use crate::sink::{Stage, WriteAt};
+use crate::sink::{DigestSource, Stage, WriteAt};
 use crate::{
     Artifact, Doing, Encode, ExportError, FilledPiece, Place, Run, Sink, SinkError, StagedFile, Target,
     space, zeros,
@@ -55,9 +55,17 @@ impl<S: Stage> Sink for RawFile<S> {
         Ok(())
     }
 
-    fn finish(self) -> Result<Artifact, SinkError> {
-        self.stage.publish()?;
-        Ok(Artifact { len: self.len })
+    fn complete(&mut self) -> Result<Artifact, SinkError> {
+        self.stage.sync()?;
+        Ok(Artifact { len: self.len, sha256: None })
+    }
+
+    fn publish(self) -> Result<(), SinkError> {
+        self.stage.publish()
+    }
+
+    fn digest_source(&self) -> DigestSource {
+        DigestSource::Content
     }
 }
 
@@ -90,6 +98,13 @@ pub struct RawStream<W> {
     len: u64,
 }
 
+impl<W> RawStream<W> {
+    /// What was written to.
+    pub(crate) fn into_inner(self) -> W {
+        self.out
+    }
+}
+
 impl<W: Write> Sink for RawStream<W> {
     type Encoder = Untouched;
 
@@ -109,9 +124,18 @@ impl<W: Write> Sink for RawStream<W> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Artifact, SinkError> {
+    fn complete(&mut self) -> Result<Artifact, SinkError> {
         self.out.flush().map_err(|error| SinkError::from_io(Doing::Write, Place::Stream, error))?;
-        Ok(Artifact { len: self.len })
+        Ok(Artifact { len: self.len, sha256: None })
+    }
+
+    /// A stream has no name.
+    fn publish(self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn digest_source(&self) -> DigestSource {
+        DigestSource::Content
     }
 }
 

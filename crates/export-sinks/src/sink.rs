@@ -1,7 +1,7 @@
 //! What a sink is: the laws between [`crate::export`] and whatever an artifact is written to.
 //!
-//! A sink receives the whole disk, front to back, once. After any error it is dropped and never finished. Dropped
-//! unfinished, it leaves nothing behind (a stream: nothing more).
+//! A sink receives the whole disk, front to back, once. After any error it is dropped and never published. Dropped
+//! unpublished, it leaves nothing behind (a stream: nothing more).
 //!
 //! The work is split in two: an encoder does what may happen in any order, on many threads; the sink itself does what
 //! must happen in disk order, on one. A file is written by position, so its encoders do everything; a stream's do
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use vhdx_format::FileOffset;
 
-use crate::{Doing, FilledPiece, Place, SinkError};
+use crate::{Doing, FilledPiece, Follow, Place, Sha256Digest, SinkError};
 
 /// Receives a disk in order.
 pub trait Sink {
@@ -29,8 +29,24 @@ pub trait Sink {
         encoded: <Self::Encoder as Encode>::Encoded,
     ) -> Result<(), SinkError>;
 
-    /// Completes the artifact and makes it durable under its name. All encoders are gone by then.
-    fn finish(self) -> Result<Artifact, SinkError>;
+    /// Completes the artifact and makes it durable, still without its name. All encoders are gone by then.
+    fn complete(&mut self) -> Result<Artifact, SinkError>;
+
+    /// Gives the completed artifact its name.
+    fn publish(self) -> Result<(), SinkError>;
+
+    /// How the digest of the artifact comes about.
+    fn digest_source(&self) -> DigestSource;
+}
+
+/// How the SHA-256 of an artifact comes about.
+pub enum DigestSource {
+    /// Its bytes are the disk's: its digest is the content's.
+    Content,
+    /// Its bytes follow from the pieces alone, so they are digested behind the sink.
+    Follower(Box<dyn Follow>),
+    /// The sink digests what it writes.
+    Sink,
 }
 
 /// Works on single pieces, in any order.
@@ -47,6 +63,8 @@ pub trait Encode: Send {
 pub struct Artifact {
     /// Its length in bytes.
     pub len: u64,
+    /// Its digest, where the sink was asked for it and its [`DigestSource`] is the sink itself.
+    pub sha256: Option<Sha256Digest>,
 }
 
 /// Writes by position, from any thread.
@@ -78,7 +96,10 @@ pub trait Stage {
     /// Gives the file its length and, where the file system can, all the room for it.
     fn allocate(&self, len: u64) -> Result<Room, SinkError>;
 
-    /// Makes the file durable and gives it its final name.
+    /// Makes the file's content durable.
+    fn sync(&self) -> Result<(), SinkError>;
+
+    /// Gives the file, which was synced, its final name.
     fn publish(self) -> Result<(), SinkError>;
 }
 

@@ -102,13 +102,16 @@ impl Stage for StagedFile {
         space::allocate(&self.file.file, len).map_err(|error| self.failed(Doing::Allocate, error))
     }
 
-    /// Syncs the file, renames it, syncs the directory. Without [`Overwrite::Replace`], a file that has appeared under
+    fn sync(&self) -> Result<(), SinkError> {
+        self.file.file.sync_all().map_err(|error| self.failed(Doing::Sync, error))
+    }
+
+    /// Renames the file, syncs the directory. Without [`Overwrite::Replace`], a file that has appeared under
     /// the name meanwhile stays as it is.
     ///
     /// If only the last step fails, the name is taken back where nothing was replaced. What was replaced is gone, so
     /// there the new file, complete and synced, stays: nothing at all would be worse.
     fn publish(mut self) -> Result<(), SinkError> {
-        self.file.file.sync_all().map_err(|error| self.failed(Doing::Sync, error))?;
         if !has_name(&self.file.file, &self.file.path)? {
             self.partial.0 = None;
             return Err(TargetError::Lost(self.file.path.clone()).into());

@@ -13,10 +13,12 @@ use vhdx_format::{
     BlockSize, DiskOffset, DiskRange, FileOffset, Geometry, ReadError, SectorSize, VirtualDisk,
 };
 
+use crate::digest::Hashed;
 use crate::raw::Untouched;
-use crate::sink::{Room, Stage, WriteAt};
+use crate::sink::{DigestSource, Room, Stage, WriteAt};
 use crate::{
-    Artifact, Doing, Encode, ExportError, FilledPiece, Place, Run, Sink, SinkError, StagedFile, Target, zeros,
+    Artifact, Doing, Encode, ExportError, FilledPiece, Follow, Place, Run, Sha256Digest, Sink, SinkError,
+    StagedFile, Target, zeros,
 };
 
 /// What kind of image to write; size and sectors are the disk's.
@@ -184,9 +186,17 @@ impl<S: Stage> Sink for VhdxFile<S> {
         Ok(())
     }
 
-    fn finish(self) -> Result<Artifact, SinkError> {
-        self.stage.publish()?;
-        Ok(Artifact { len: self.layout.file_len() })
+    fn complete(&mut self) -> Result<Artifact, SinkError> {
+        self.stage.sync()?;
+        Ok(Artifact { len: self.layout.file_len(), sha256: None })
+    }
+
+    fn publish(self) -> Result<(), SinkError> {
+        self.stage.publish()
+    }
+
+    fn digest_source(&self) -> DigestSource {
+        image_digest(&self.layout)
     }
 }
 
@@ -250,12 +260,13 @@ impl<W: WriteAt> VhdxFileEncoder<W> {
 #[derive(Debug)]
 pub struct VhdxStream<W> {
     out: W,
-    layout: ImageLayout,
+    layout: Arc<ImageLayout>,
 }
 
 impl<W: Write> VhdxStream<W> {
     /// Writes all of that image that precedes the payload.
-    pub fn new(mut out: W, layout: ImageLayout) -> Result<Self, SinkError> {
+    pub fn new(mut out: W, layout: impl Into<Arc<ImageLayout>>) -> Result<Self, SinkError> {
+        let layout = layout.into();
         layout.write_prologue(&mut out).map_err(failed)?;
         Ok(Self { out, layout })
     }
@@ -289,9 +300,50 @@ impl<W: Write> Sink for VhdxStream<W> {
         zeros::write_to(out, padding).map_err(failed)
     }
 
-    fn finish(mut self) -> Result<Artifact, SinkError> {
+    fn complete(&mut self) -> Result<Artifact, SinkError> {
         self.out.flush().map_err(failed)?;
-        Ok(Artifact { len: self.layout.file_len() })
+        Ok(Artifact { len: self.layout.file_len(), sha256: None })
+    }
+
+    /// A stream has no name.
+    fn publish(self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn digest_source(&self) -> DigestSource {
+        image_digest(&self.layout)
+    }
+}
+
+/// A file is filled by position, in any order, but has the same bytes as a stream: the stream's are digested.
+fn image_digest(layout: &Arc<ImageLayout>) -> DigestSource {
+    DigestSource::Follower(Box::new(ImageHasher { layout: Arc::clone(layout), stream: None }))
+}
+
+/// Digests an image as if it were streamed.
+struct ImageHasher {
+    layout: Arc<ImageLayout>,
+    /// There from the first piece on: what precedes the payload may be many MiB, and is nobody's if nothing follows.
+    stream: Option<VhdxStream<Hashed>>,
+}
+
+impl ImageHasher {
+    fn stream(&mut self) -> Result<&mut VhdxStream<Hashed>, SinkError> {
+        let stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => VhdxStream::new(Hashed::default(), Arc::clone(&self.layout))?,
+        };
+        Ok(self.stream.insert(stream))
+    }
+}
+
+impl Follow for ImageHasher {
+    fn follow(&mut self, piece: &FilledPiece) -> Result<(), SinkError> {
+        self.stream()?.accept(piece, ())
+    }
+
+    fn finish(self: Box<Self>) -> Sha256Digest {
+        self.stream.map(|stream| stream.out).unwrap_or_default().finish()
     }
 }
 

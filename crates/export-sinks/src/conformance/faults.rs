@@ -71,6 +71,11 @@ impl<S: Stage> Stage for FaultyStage<S> {
         Ok(Room::Unallocated)
     }
 
+    fn sync(&self) -> Result<(), SinkError> {
+        self.faults.step_placed(Doing::Sync)?;
+        self.inner.sync()
+    }
+
     fn publish(self) -> Result<(), SinkError> {
         self.faults.step_placed(Doing::Publish)?;
         self.inner.publish()

@@ -17,7 +17,10 @@ use vhdx_format::VirtualDisk;
 
 use self::faults::Faults;
 use self::model::{Fill, ModelDisk, disks};
-use crate::{Cancel, Export, ExportError, NoProgress, Options, Progress, Sink, Tally, export};
+use crate::{
+    Cancel, DigestChoice, Export, ExportError, NoProgress, Options, Progress, RunDigest, Sha256Digest, Sink,
+    Tally, export,
+};
 
 /// A sink under test, with a place to write to.
 pub(crate) trait Subject {
@@ -37,11 +40,12 @@ pub(crate) trait Subject {
 }
 
 pub(crate) fn threads(count: usize) -> Options {
-    Options { threads: NonZeroUsize::new(count).unwrap() }
+    Options { threads: NonZeroUsize::new(count).unwrap(), digests: DigestChoice::default() }
 }
 
+const ALL_DIGESTS: DigestChoice = DigestChoice { sha256: true, blksum: true, runs: true, artifact: true };
+
 /// Exports and publishes.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "taken as `export` takes it")]
 pub(crate) fn exported<S: Sink>(
     disk: &dyn VirtualDisk,
     sink: S,
@@ -49,7 +53,7 @@ pub(crate) fn exported<S: Sink>(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Export, ExportError> {
-    export(disk, sink, options, progress, cancel)?.publish(cancel)
+    export(disk, sink, options, progress, cancel)?.complete(cancel)?.publish(cancel)
 }
 
 fn run<S: Subject>(
@@ -59,7 +63,8 @@ fn run<S: Subject>(
     count: usize,
 ) -> Result<Export, ExportError> {
     let sink = subject.open(disk, faults)?;
-    exported(disk, sink, &threads(count), &NoProgress, &Cancel::new())
+    let options = Options { digests: ALL_DIGESTS, ..threads(count) };
+    exported(disk, sink, &options, &NoProgress, &Cancel::new())
 }
 
 pub(crate) fn any_disk_is_held_whatever_the_threads<S: Subject>(subject: &S) {
@@ -67,7 +72,11 @@ pub(crate) fn any_disk_is_held_whatever_the_threads<S: Subject>(subject: &S) {
     let law = |(disk, count): (ModelDisk, usize)| {
         let done = run(subject, &disk, &Faults::none(), count).unwrap();
         let artifact = subject.artifact().unwrap();
-        prop_assert_eq!(done.artifact.len, artifact.len() as u64);
+        prop_assert_eq!(done.len, artifact.len() as u64);
+        prop_assert_eq!(done.artifact.unwrap().sha256, Sha256Digest::of(&artifact));
+        prop_assert_eq!(done.digests.sha256, Some(Sha256Digest::of(&disk.content)));
+        prop_assert_eq!(done.digests.blocks.unwrap().blksum, blksum(&disk.content));
+        runs_are_the_data(&done.digests.runs.unwrap(), &disk.content);
         prop_assert_eq!(done.content.total(), disk.content.len() as u64);
         prop_assert!(subject.content(&artifact, &disk) == disk.content);
         run(subject, &disk, &Faults::none(), 1).unwrap();
@@ -75,6 +84,26 @@ pub(crate) fn any_disk_is_held_whatever_the_threads<S: Subject>(subject: &S) {
         Ok(())
     };
     TestRunner::new(config).run(&(disks(), 2_usize..6), law).unwrap();
+}
+
+/// The construction in a few lines.
+fn blksum(content: &[u8]) -> Sha256Digest {
+    let mut outer: Vec<u8> = content.chunks(64 << 10).flat_map(|block| Sha256Digest::of(block).0).collect();
+    outer.extend((content.len() as u64).to_le_bytes());
+    Sha256Digest::of(&outer)
+}
+
+/// Each run has the digest of its bytes, and there are nothing but zeros between.
+fn runs_are_the_data(runs: &[RunDigest], content: &[u8]) {
+    let mut rest = content.to_vec();
+    for run in runs {
+        let range =
+            usize::try_from(run.range.start().0).unwrap()..usize::try_from(run.range.end().0).unwrap();
+        assert!(range.start % 4096 == 0 && (range.end % 4096 == 0 || range.end == content.len()));
+        assert_eq!(run.sha256, Sha256Digest::of(&content[range.clone()]));
+        rest[range].fill(0);
+    }
+    assert!(rest.iter().all(|&byte| byte == 0));
 }
 
 pub(crate) fn zeros_are_held_stored_or_not<S: Subject>(subject: &S) {
