@@ -36,8 +36,9 @@ fn name_of(selection: &Selection, disk: &SelectedDisk, mark: &str, suffix: &str)
     let disk = safe(&disk.name);
     let disk = cut(&disk, LEN_MAX.saturating_sub(mark.len()));
     let room = LEN_MAX.saturating_sub(disk.len() + mark.len() + 1);
-    let front: Vec<String> =
-        [&selection.vm, &selection.checkpoint].into_iter().flatten().map(|part| safe(part)).collect();
+    let vm = selection.vm.as_ref().map(|vm| safe(&vm.name));
+    let checkpoint = selection.checkpoint.as_ref().map(|checkpoint| safe(&checkpoint.name));
+    let front: Vec<String> = [vm, checkpoint].into_iter().flatten().collect();
     let front = front.join("_");
     let name = match cut(&front, room) {
         "" => format!("{disk}{mark}.{suffix}"),
@@ -78,6 +79,8 @@ fn cut(text: &str, len_max: usize) -> &str {
 mod tests {
     use std::path::PathBuf;
 
+    use chain_resolve::{SelectedCheckpoint, SelectedVm};
+
     use chain_resolve::SearchPolicy;
 
     use super::*;
@@ -90,8 +93,12 @@ mod tests {
         });
         let selection = Selection {
             disks: disks.collect(),
-            vm: vm.map(str::to_owned),
-            checkpoint: checkpoint.map(str::to_owned),
+            vm: vm.map(|name| SelectedVm { name: name.to_owned(), id: None }),
+            checkpoint: checkpoint.map(|name| SelectedCheckpoint {
+                name: name.to_owned(),
+                id: None,
+                created: None,
+            }),
             policy: SearchPolicy::new([]).unwrap(),
             notes: Vec::new(),
             protected: Vec::new(),

@@ -44,6 +44,9 @@ pub use keys::{OpenKeysError, open_keys};
 pub use links::{ImageIndex, ParentLink};
 pub use policy::{Refusal, SearchPolicy};
 pub use resolve::{open_image, resolve};
-pub use select::{Request, SelectedDisk, Selection, SelectionNote, select, select_vms, vm_named};
+pub use select::{
+    Request, SelectedCheckpoint, SelectedDisk, SelectedVm, Selection, SelectionNote, select, select_vms,
+    vm_named,
+};
 pub use select_error::SelectError;
 pub use store::{FileId, SourceFile, StoreError};

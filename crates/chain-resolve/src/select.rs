@@ -4,12 +4,15 @@
 
 use std::path::{Path, PathBuf};
 
+use uuid::Uuid;
+
 use crate::choice::{CheckpointChoice, DiskChoice, VmChoice};
 use crate::folder::{self, Folder};
 use crate::machine::{self, Checkpoint, DiskFile, State, StateDisk, Vm};
 use crate::names::{self, DiskFiles, Special};
 use crate::policy::{SearchPolicy, same_name};
 use crate::select_error::SelectError;
+use crate::vm::Timestamp;
 
 /// What the user said.
 #[derive(Clone, Copy, Debug)]
@@ -34,15 +37,46 @@ pub struct Selection {
     /// The disks; never none.
     pub disks: Vec<SelectedDisk>,
     /// The VM, where a configuration names it.
-    pub vm: Option<String>,
-    /// The checkpoint's name or `@current`, where a configuration names it.
-    pub checkpoint: Option<String>,
+    pub vm: Option<SelectedVm>,
+    /// The checkpoint or the running state, where a configuration names it.
+    pub checkpoint: Option<SelectedCheckpoint>,
     /// The folders of SOURCE and `--parent-dir`.
     pub policy: SearchPolicy,
     /// What should be known of how the disks were found.
     pub notes: Vec<SelectionNote>,
     /// Files of SOURCE that nothing may replace, besides those that are read.
     pub protected: Vec<PathBuf>,
+}
+
+/// The VM whose disks were selected.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SelectedVm {
+    /// Its name.
+    pub name: String,
+    /// Its identity, where a configuration tells it.
+    pub id: Option<Uuid>,
+}
+
+/// The state of a VM that was selected.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SelectedCheckpoint {
+    /// The checkpoint's name, or `@current`.
+    pub name: String,
+    /// Its identity, where a configuration tells it; `None` for the running state.
+    pub id: Option<Uuid>,
+    /// When it was taken, where that is known.
+    pub created: Option<Timestamp>,
+}
+
+impl SelectedCheckpoint {
+    fn of(checkpoint: &Checkpoint) -> Self {
+        let created = checkpoint.created.map(|created| created.at);
+        Self { name: checkpoint.name.clone(), id: checkpoint.id, created }
+    }
+
+    fn current() -> Self {
+        Self { name: names::CURRENT.to_owned(), id: None, created: None }
+    }
 }
 
 /// What should be known of how a disk was found.
@@ -98,7 +132,7 @@ pub fn select(request: &Request<'_>) -> Result<Selection, SelectError> {
     let request = &Request { disk: request.disk.or(own_disk.as_deref()), ..*request };
     let vm = which_vm(&folder, request)?;
     match vm.map(|vm| which_state(&folder, vm, request).map(|state| (vm, state))).transpose()? {
-        Some((vm, Some((label, state)))) => state_of(&folder, vm, label, state, request.disk),
+        Some((vm, Some((checkpoint, state)))) => state_of(&folder, vm, checkpoint, state, request.disk),
         found => {
             let which = DiskFiles {
                 disk: request.disk,
@@ -152,7 +186,7 @@ fn disk_of_file(folder: &Folder, file: &Path) -> Option<String> {
 fn state_of(
     folder: &Folder,
     vm: &Vm,
-    label: String,
+    checkpoint: SelectedCheckpoint,
     state: &State,
     disk: Option<&str>,
 ) -> Result<Selection, SelectError> {
@@ -162,8 +196,8 @@ fn state_of(
     Ok(Selection {
         notes: of_vm.chain(by_name).collect(),
         disks: disks.into_iter().map(|(_, found)| found).collect(),
-        vm: Some(vm.name.clone()),
-        checkpoint: Some(label),
+        vm: Some(SelectedVm { name: vm.name.clone(), id: vm.id }),
+        checkpoint: Some(checkpoint),
         policy: folder.policy().clone(),
         protected: folder.protected(),
     })
@@ -288,13 +322,14 @@ fn choices<'a>(vms: impl IntoIterator<Item = &'a Vm>) -> Vec<VmChoice> {
     vms.into_iter().map(VmChoice::of).collect()
 }
 
-/// The state that is meant, with its label; `None` where the checkpoint is the name of a disk file.
+/// The state that is meant; `None` where the checkpoint is the name of a disk file.
 fn which_state<'a>(
     folder: &Folder,
     vm: &'a Vm,
     request: &Request<'_>,
-) -> Result<Option<(String, &'a State)>, SelectError> {
-    let named = |checkpoint: &'a Checkpoint| Ok(Some((checkpoint.name.clone(), &checkpoint.state)));
+) -> Result<Option<(SelectedCheckpoint, &'a State)>, SelectError> {
+    let named =
+        |checkpoint: &'a Checkpoint| Ok(Some((SelectedCheckpoint::of(checkpoint), &checkpoint.state)));
     let Some(name) = request.checkpoint else {
         let own = std::fs::canonicalize(request.source).unwrap_or_default();
         return match vm.checkpoints.iter().find(|checkpoint| checkpoint.configuration == own) {
@@ -339,8 +374,8 @@ fn ambiguous(vm: &Vm, special: Option<Special>, fitting: &[(usize, &Checkpoint)]
     fitting.iter().map(|(number, found)| CheckpointChoice::of(*number, found)).chain(running).collect()
 }
 
-fn current(vm: &Vm) -> Result<Option<(String, &State)>, SelectError> {
-    let state = vm.current.as_ref().map(|state| Some((names::CURRENT.to_owned(), state)));
+fn current(vm: &Vm) -> Result<Option<(SelectedCheckpoint, &State)>, SelectError> {
+    let state = vm.current.as_ref().map(|state| Some((SelectedCheckpoint::current(), state)));
     state.ok_or_else(|| SelectError::NoCurrent { vm: vm.name.clone() })
 }
 

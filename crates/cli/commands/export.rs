@@ -184,8 +184,8 @@ impl Job<'_> {
     ) -> ExportReport {
         let options = self.image_options();
         ExportReport {
-            vm: selection.vm.clone(),
-            checkpoint: selection.checkpoint.clone(),
+            vm: selection.vm.as_ref().map(|vm| vm.name.clone()),
+            checkpoint: selection.checkpoint.as_ref().map(|checkpoint| checkpoint.name.clone()),
             slot: disk.slot.clone(),
             artifact: ArtifactReport {
                 path: self.name(),

@@ -44,10 +44,29 @@ pub struct RangeSum {
 /// The first two bytes of a blksum.
 pub type Mark = [u8; 2];
 
+impl RangeSum {
+    /// The digests of a range of `len` zeros, at most [`RANGE_LEN`], where they are needed after all.
+    #[must_use]
+    pub fn of_zeros(len: u64) -> Self {
+        let mut range = RangeSummer::new();
+        let mut rest = len;
+        while rest > 0 {
+            let block = rest.min(BLOCK_LEN);
+            range.push(digest_of_zero_block(block), block);
+            rest = rest.saturating_sub(block);
+        }
+        range.sum()
+    }
+}
+
 /// The digest of a whole block of zeros.
 static ZERO_BLOCK: LazyLock<Sha256Digest> = LazyLock::new(|| digest_of_zeros(BLOCK_LEN));
 /// That digest as often as a range has blocks, one after the other.
 static ZERO_RANGE: LazyLock<Vec<u8>> = LazyLock::new(|| ZERO_BLOCK.0.repeat(BLOCKS_IN_RANGE as usize));
+
+fn digest_of_zero_block(len: u64) -> Sha256Digest {
+    if len == BLOCK_LEN { *ZERO_BLOCK } else { digest_of_zeros(len) }
+}
 
 fn digest_of_zeros(len: u64) -> Sha256Digest {
     let mut hashed = Hashed::default();
@@ -144,8 +163,7 @@ impl BlockSummer {
     }
 
     fn push_block(&mut self, digest: Option<Sha256Digest>, len: u64) {
-        let known = || if len == BLOCK_LEN { *ZERO_BLOCK } else { digest_of_zeros(len) };
-        let block = digest.unwrap_or_else(known);
+        let block = digest.unwrap_or_else(|| digest_of_zero_block(len));
         self.whole.push(block, len);
         self.range.push(block, len);
         self.range.has_data |= digest.is_some();
@@ -157,7 +175,7 @@ impl BlockSummer {
     fn end_range(&mut self) {
         let range = std::mem::replace(&mut self.range, RangeSummer::new());
         if range.whole.len > 0 {
-            self.ranges.push(range.finish());
+            self.ranges.push(range.has_data.then(|| range.sum()));
         }
     }
 
@@ -196,9 +214,9 @@ impl RangeSummer {
         }
     }
 
-    fn finish(mut self) -> Option<RangeSum> {
+    fn sum(mut self) -> RangeSum {
         self.end_mark();
-        self.has_data.then(|| RangeSum { blksum: self.whole.finish(), marks: self.marks })
+        RangeSum { blksum: self.whole.finish(), marks: self.marks }
     }
 }
 

@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use vhdx_format::DiskRange;
 
@@ -59,6 +60,19 @@ impl FromStr for Sha256Digest {
             *byte = u8::from_str_radix(digits, 16).map_err(|_| NotADigest)?;
         }
         Ok(Self(bytes))
+    }
+}
+
+/// The digits, as a string.
+impl Serialize for Sha256Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sha256Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -37,6 +37,7 @@
 //! ```
 
 mod blksum;
+mod bmap;
 mod cancel;
 mod digest;
 mod discard;
@@ -51,6 +52,7 @@ pub mod raw;
 pub mod sink;
 mod space;
 mod staged;
+mod sums;
 mod target;
 pub mod vhdx;
 mod zeros;
@@ -59,6 +61,7 @@ mod zeros;
 mod conformance;
 
 pub use blksum::{BLOCK_LEN, BlockSums, MARK_LEN, Mark, RANGE_LEN, RangeSum};
+pub use bmap::block_map;
 pub use cancel::{Cancel, Cancelled};
 pub use digest::{ArtifactDigests, ContentDigests, DigestChoice, NotADigest, RunDigest, Sha256Digest};
 pub use discard::Discard;
@@ -69,4 +72,5 @@ pub use follow::Follow;
 pub use progress::{NoProgress, Progress, Tally};
 pub use sink::{Artifact, DigestSource, Encode, Sink};
 pub use staged::StagedFile;
+pub use sums::sums_line;
 pub use target::{FileIdentity, NotAFile, Overwrite, Target, TargetError};

@@ -110,13 +110,16 @@ fn refusal(package: &str, dependency: &str, is_member: bool) -> Option<&'static 
     if matches!(package, "vhdx-export" | "xtask") {
         return None;
     }
+    if (package, dependency) == ("export-manifest", "serde_json") {
+        return None;
+    }
     if matches!(dependency, "clap" | "indicatif" | "serde_json") {
         return Some("only the binary knows the command line, the terminal and JSON: move the code there");
     }
     match (package, dependency) {
         _ if !is_member => None,
         ("vhdx-format", _) => Some("it is the lowest crate: move what is needed down, or the caller up"),
-        ("chain-resolve" | "export-sinks", "vhdx-format") => None,
+        ("chain-resolve" | "export-sinks", "vhdx-format") | ("export-manifest", "export-sinks") => None,
         ("chain-resolve" | "export-sinks", _) => {
             Some("it may know vhdx-format alone: join the two in the binary")
         }
@@ -226,6 +229,15 @@ mod tests {
             assert!(!refused("vhdx-export", dependency, None), "{dependency}");
             assert!(!refused("xtask", dependency, None), "{dependency}");
         }
+    }
+
+    #[test]
+    fn the_manifest_knows_json_and_the_digests_of_the_sinks() {
+        assert!(!refused("export-manifest", "serde_json", None));
+        assert!(!refused("export-manifest", "export-sinks", None));
+        assert!(refused("export-manifest", "clap", None));
+        assert!(refused("export-manifest", "chain-resolve", None));
+        assert!(refused("export-sinks", "export-manifest", None));
     }
 
     #[test]

@@ -1,0 +1,227 @@
+//! The document, field by field, and its way to and from text.
+//!
+//! Field names are the schema's. Within a version no field is added or changed, so an unknown one is damage.
+
+use std::io;
+
+use export_sinks::Sha256Digest;
+use serde::{Deserialize, Serialize};
+
+use crate::content::ContentProof;
+use crate::error::{Inconsistency, ManifestError};
+
+/// What the field `schema` says in every manifest, whatever the version.
+pub const SCHEMA: &str = "vhdx-export-manifest";
+
+/// The version of the schema that is written, and the newest that is read.
+pub const VERSION: u64 = 1;
+
+/// Most bytes that are read. A disk of 64 TiB without a zero in it has a million ranges of some 350 bytes each.
+const LEN_MAX: u64 = 512 << 20;
+
+/// What an export proves.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// [`VERSION`].
+    pub schema_version: u64,
+    /// What made it.
+    pub tool: Tool,
+    /// Where the disk came from.
+    pub source: Source,
+    /// What the disk is.
+    pub disk: DiskProof,
+    /// Digests of what a guest sees.
+    pub content: ContentProof,
+    /// What was written.
+    pub artifact: ArtifactProof,
+    /// What should be known of how the sources were found and read.
+    pub warnings: Vec<String>,
+}
+
+/// The program that made a manifest.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tool {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// Where a disk came from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// The VM, where a configuration names it.
+    pub vm: Option<Vm>,
+    /// The checkpoint, where a configuration names it.
+    pub checkpoint: Option<Checkpoint>,
+    /// Where the disk is attached, where a configuration tells it: `scsi0:1`.
+    pub slot: Option<String>,
+    /// The files, leaf first; one where the disk was not a VHDX.
+    pub chain: Vec<Link>,
+}
+
+/// A VM.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vm {
+    /// Its name.
+    pub name: String,
+    /// Its GUID, where a configuration tells it.
+    pub id: Option<String>,
+}
+
+/// A checkpoint, or the running state.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// Its name, or `@current`.
+    pub name: String,
+    /// Its GUID, where a configuration tells it.
+    pub id: Option<String>,
+    /// When it was taken (RFC 3339, UTC), where that is known.
+    pub created: Option<String>,
+}
+
+/// One file that was read.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// Its last name.
+    pub filename: String,
+    /// `vhdx`, `raw`, `raw.zst` or `device`.
+    pub format: String,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Identity of its content, where the format has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_write_guid: Option<String>,
+    /// Identity of its disk, where the format has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub virtual_disk_id: Option<String>,
+    /// Sequence number of its header, where the format has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequence_number: Option<u64>,
+    /// Whether its log was empty, where the format has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogState>,
+}
+
+/// The state of a log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state", deny_unknown_fields)]
+pub enum LogState {
+    /// There was nothing to replay.
+    Clean,
+    /// It was replayed in memory.
+    Replayed {
+        /// How many entries it had.
+        entries: u64,
+    },
+}
+
+/// What a disk is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskProof {
+    /// Its size in bytes: what a guest sees, and what the digests are over.
+    pub virtual_size: u64,
+    /// Bytes in a logical sector.
+    pub logical_sector_size: u32,
+    /// Bytes in a physical sector.
+    pub physical_sector_size: u32,
+    /// Bytes written as data.
+    pub data: u64,
+    /// Bytes known to be zero.
+    pub zeros: u64,
+}
+
+/// What was written.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArtifactProof {
+    /// Its last name; `-` for a stream.
+    pub filename: String,
+    /// `vhdx`, `raw`, `raw.zst`, `raw.gz`, `raw.xz` or `device`.
+    pub format: String,
+    /// Its length in bytes.
+    pub size: u64,
+    /// What `sha256sum` prints of the file, not of the disk in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Sha256Digest>,
+    /// The options that its bytes depend on.
+    pub options: Options,
+}
+
+/// The options that an artifact's bytes depend on.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// Of a VHDX: bytes in a block.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block_size: Option<u32>,
+    /// Of a VHDX: `dynamic` or `fixed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allocation: Option<String>,
+    /// Of a VHDX: the identity that its disk was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub virtual_disk_id: Option<String>,
+    /// Of a compressed image: `zstd:3` and the like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compression: Option<String>,
+}
+
+/// What every version has, to tell them apart.
+#[derive(Deserialize)]
+struct Head {
+    schema: Option<String>,
+    schema_version: Option<u64>,
+}
+
+impl Manifest {
+    /// Reads a document of at most 512 MiB, and holds it to the schema and to itself.
+    pub fn parse(text: &[u8]) -> Result<Self, ManifestError> {
+        let found = text.len() as u64;
+        if found > LEN_MAX {
+            return Err(ManifestError::TooLarge { found, most: LEN_MAX });
+        }
+        let head: Head = serde_json::from_slice(text).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => ManifestError::NotAManifest,
+            _ => ManifestError::NotJson(error),
+        })?;
+        match (head.schema.as_deref(), head.schema_version) {
+            (Some(SCHEMA), Some(VERSION)) => {}
+            (Some(SCHEMA), Some(found)) if found > VERSION => {
+                return Err(ManifestError::Newer { found, known: VERSION });
+            }
+            (Some(SCHEMA), _) => {}
+            _ => return Err(ManifestError::NotAManifest),
+        }
+        let manifest: Self = serde_json::from_slice(text).map_err(ManifestError::Damaged)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// The document, ready to be written.
+    pub fn to_json(&self) -> io::Result<Vec<u8>> {
+        let mut text = serde_json::to_vec_pretty(self)?;
+        text.push(b'\n');
+        Ok(text)
+    }
+
+    fn check(&self) -> Result<(), Inconsistency> {
+        if self.schema_version != VERSION {
+            let found = self.schema_version;
+            return Err(Inconsistency::Unit { field: "schema_version", found, expected: VERSION });
+        }
+        let DiskProof { virtual_size, data, zeros, .. } = self.disk;
+        if data.checked_add(zeros) != Some(virtual_size) {
+            return Err(Inconsistency::Tally { data, zeros, virtual_size });
+        }
+        self.content.check(virtual_size)
+    }
+}

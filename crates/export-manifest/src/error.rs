@@ -1,0 +1,75 @@
+//! Why a file is no manifest that can be used.
+
+/// A file is no manifest that can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Longer than any manifest can be.
+    #[error("a manifest has at most {most} bytes, this file has {found}")]
+    TooLarge {
+        /// Bytes it has.
+        found: u64,
+        /// Bytes it may have.
+        most: u64,
+    },
+    /// No JSON at all: cut short, damaged, or something else.
+    #[error("not a JSON document")]
+    NotJson(#[source] serde_json::Error),
+    /// A JSON document of another kind.
+    #[error("the JSON document is no manifest of an export: its `schema` is not `{}`", crate::SCHEMA)]
+    NotAManifest,
+    /// Made by a later version of the program.
+    #[error("its schema is version {found}, this program knows version {known}")]
+    Newer {
+        /// Version of the manifest.
+        found: u64,
+        /// Newest version that is understood.
+        known: u64,
+    },
+    /// A field is missing, unknown or of the wrong kind.
+    #[error("it does not fit its schema")]
+    Damaged(#[source] serde_json::Error),
+    /// Its fields contradict each other.
+    #[error("it contradicts itself")]
+    Inconsistent(#[from] Inconsistency),
+}
+
+/// What in a manifest contradicts what else.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Inconsistency {
+    /// Data and zeros are the whole disk.
+    #[error("{data} bytes of data and {zeros} of zeros are no disk of {virtual_size} bytes")]
+    Tally {
+        /// Bytes of data.
+        data: u64,
+        /// Bytes of zeros.
+        zeros: u64,
+        /// Size of the disk in bytes.
+        virtual_size: u64,
+    },
+    /// Lengths of blocks, ranges and marks are fixed in this version.
+    #[error("`{field}` is {found}, expected {expected}")]
+    Unit {
+        /// Its field.
+        field: &'static str,
+        /// What it says.
+        found: u64,
+        /// What it must say.
+        expected: u64,
+    },
+    /// Each range of the disk has its digest.
+    #[error("{found} {field} for a disk of {expected} ranges")]
+    Count {
+        /// Which list.
+        field: &'static str,
+        /// How many there are.
+        found: u64,
+        /// How many there should be.
+        expected: u64,
+    },
+    /// A range has marks where it has a digest, one for each MiB.
+    #[error("the marks of range {range} do not fit it")]
+    Marks {
+        /// Which range, counted from 0.
+        range: usize,
+    },
+}
