@@ -49,4 +49,4 @@ pub use select::{
     vm_named,
 };
 pub use select_error::SelectError;
-pub use store::{FileId, SourceFile, StoreError};
+pub use store::{FileId, OpenFile, SourceFile, SourceKinds, StoreError, open_plain};
