@@ -1,5 +1,7 @@
 //! The document: what is written fits the checked-in schema and comes back the same; what is damaged is refused.
 
+#![cfg(test)]
+
 use export_manifest::{
     ArtifactProof, Checkpoint, ContentProof, DiskProof, Inconsistency, Link, LogState, Manifest,
     ManifestError, Options, SCHEMA, Source, Tool, VERSION, Vm,

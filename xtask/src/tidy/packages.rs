@@ -199,9 +199,17 @@ mod tests {
     }
 
     fn refused(package_name: &str, dependency: &str, kind: Option<&str>) -> bool {
-        let members =
-            ["vhdx-format", "raw-format", "chain-resolve", "export-sinks", "vhdx-export", "xtask", "other"]
-                .map(|name| package(name, None, &[]));
+        let members = [
+            "vhdx-format",
+            "raw-format",
+            "chain-resolve",
+            "export-sinks",
+            "export-manifest",
+            "vhdx-export",
+            "xtask",
+            "other",
+        ]
+        .map(|name| package(name, None, &[]));
         let subject = package(package_name, None, &[(dependency, kind)]);
         !direction(&subject, &members.each_ref(), "Cargo.toml", "").is_empty()
     }
