@@ -10,6 +10,7 @@
 use std::sync::LazyLock;
 
 use sha2::{Digest as _, Sha256};
+use vhdx_format::{DiskOffset, DiskRange};
 
 use crate::digest::Hashed;
 use crate::{FilledPiece, Sha256Digest, zeros};
@@ -44,6 +45,40 @@ pub struct RangeSum {
 /// The first two bytes of a blksum.
 pub type Mark = [u8; 2];
 
+impl BlockSums {
+    /// Where the bytes that `other` was made of first differ, as closely as can be told: the [`MARK_LEN`] or else the
+    /// [`RANGE_LEN`]. Both are of `disk`.
+    #[must_use]
+    pub fn first_difference(&self, other: &Self, disk: DiskRange) -> Option<DiskRange> {
+        if self == other {
+            return None;
+        }
+        let index = self.ranges.iter().zip(&other.ranges).position(|(a, b)| a != b);
+        let Some((index, range)) = index.and_then(|index| Some((index, part(disk, index, RANGE_LEN)?)))
+        else {
+            return Some(disk);
+        };
+        let [ours, theirs] = [self, other].map(|sums| marks(sums.ranges.get(index), range.len()));
+        let mark = ours.iter().zip(&theirs).position(|(a, b)| a != b);
+        Some(mark.and_then(|mark| part(range, mark, MARK_LEN)).unwrap_or(range))
+    }
+}
+
+/// The part of that index, where all but the last one have the same length.
+fn part(whole: DiskRange, index: usize, len: u64) -> Option<DiskRange> {
+    let start = DiskOffset(len.checked_mul(index as u64)?.checked_add(whole.start().0)?);
+    let end = DiskOffset(start.0.checked_add(len)?).min(whole.end());
+    (start < end).then(|| DiskRange::new(start, end))
+}
+
+/// The marks of a range `len` bytes long, also where it is nothing but zeros.
+fn marks(range: Option<&Option<RangeSum>>, len: u64) -> Vec<Mark> {
+    match range {
+        Some(Some(sum)) => sum.marks.clone(),
+        _ => RangeSummer::of_zeros(len).marks,
+    }
+}
+
 /// The digest of a whole block of zeros.
 static ZERO_BLOCK: LazyLock<Sha256Digest> = LazyLock::new(|| digest_of_zeros(BLOCK_LEN));
 /// That digest as often as a range has blocks, one after the other.
@@ -54,6 +89,11 @@ fn digest_of_zeros(len: u64) -> Sha256Digest {
     // Digesting can not fail.
     let _ = zeros::write_to(&mut hashed, len);
     hashed.finish()
+}
+
+/// The digest of a block of zeros, the last one of a disk perhaps.
+fn zero_block(len: u64) -> Sha256Digest {
+    if len == BLOCK_LEN { *ZERO_BLOCK } else { digest_of_zeros(len) }
 }
 
 /// Puts block digests together.
@@ -144,8 +184,7 @@ impl BlockSummer {
     }
 
     fn push_block(&mut self, digest: Option<Sha256Digest>, len: u64) {
-        let known = || if len == BLOCK_LEN { *ZERO_BLOCK } else { digest_of_zeros(len) };
-        let block = digest.unwrap_or_else(known);
+        let block = digest.unwrap_or_else(|| zero_block(len));
         self.whole.push(block, len);
         self.range.push(block, len);
         self.range.has_data |= digest.is_some();
@@ -178,6 +217,17 @@ struct RangeSummer {
 impl RangeSummer {
     fn new() -> Self {
         Self { whole: Outer::new(), mark: Outer::new(), marks: Vec::new(), has_data: false }
+    }
+
+    /// A range of zeros, with all its marks.
+    fn of_zeros(len: u64) -> Self {
+        let mut range = Self::new();
+        while range.whole.len < len {
+            let block = BLOCK_LEN.min(len.saturating_sub(range.whole.len));
+            range.push(zero_block(block), block);
+        }
+        range.end_mark();
+        range
     }
 
     fn push(&mut self, block: Sha256Digest, len: u64) {

@@ -38,6 +38,7 @@
 
 mod blksum;
 mod cancel;
+pub mod device;
 mod digest;
 mod discard;
 mod error;
