@@ -97,7 +97,12 @@ pub enum ReadBackError {
     #[error("there are no block digests to compare {0} with")]
     NotDigested(Place),
     /// It holds something else.
-    #[error("{place} does not hold what was written to it: the first difference is in the {len} bytes at {start}", len = .range.len(), start = .range.start())]
+    #[error(
+        "{place} does not hold what was written to it: \
+         the first difference is in the {len} bytes at {start}",
+        len = .range.len(),
+        start = .range.start()
+    )]
     Differs {
         /// The device.
         place: Place,

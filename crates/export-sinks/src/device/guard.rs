@@ -262,6 +262,7 @@ fn path_of(bytes: Vec<u8>) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::os::unix::fs::symlink;
 
     use tempfile::TempDir;
@@ -401,6 +402,33 @@ mod tests {
         );
         forged.assert_with("7:9", &[identity], &unknown);
         forged.assert("7:9", "free");
+    }
+
+    /// Nothing is done to it.
+    fn any_node() -> Option<(PathBuf, DeviceNumber)> {
+        use std::os::unix::fs::FileTypeExt;
+        let nodes = fs::read_dir("/dev").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
+        let mut devices = nodes.filter_map(|path| {
+            let found = fs::symlink_metadata(&path).ok()?;
+            found.file_type().is_block_device().then(|| (path, DeviceNumber::of(found.rdev())))
+        });
+        let any = devices.next();
+        if any.is_none() {
+            let _ = writeln!(io::stderr(), "skipped: names of devices in /proc: there are none in /dev");
+        }
+        any
+    }
+
+    #[test]
+    fn swap_space_and_file_systems_without_a_number_are_known_by_their_node() {
+        let Some((path, number)) = any_node() else { return };
+        let path = path.display();
+        let swaps = format!("Filename Type Size\n/swapfile file 1 0 -2\n{path}    partition 1 0 -2\n");
+        let mounts = format!("36 35 0:45 / /data rw - btrfs {path} rw\n");
+        let other = DeviceNumber::of(number.0 + 1);
+        assert!(is_swap(swaps.as_bytes(), number) && !is_swap(swaps.as_bytes(), other));
+        assert_eq!(mounted_at(mounts.as_bytes(), number), Some("/data".into()));
+        assert_eq!(mounted_at(mounts.as_bytes(), other), None);
     }
 
     #[test]

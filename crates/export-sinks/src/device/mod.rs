@@ -195,7 +195,8 @@ struct Device<M> {
 }
 
 impl<M: Medium> Device<M> {
-    /// Zeroes the start of the device, durably, unless that was done before. Whoever comes meanwhile waits.
+    /// Zeroes the start of the device, durably, unless that was done before. Whoever comes meanwhile waits, for
+    /// one who waits for the device alone.
     fn begin(&self) -> Result<(), SinkError> {
         // Poisoned: another thread panicked in there and left the flag unset.
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
@@ -235,9 +236,9 @@ impl<M: Medium> Encode for DeviceEncoder<M> {
                     self.0.ladder.zero(&self.0.medium, behind)?;
                 }
                 Run::Data { at, bytes } => {
-                    let (held, behind) = bytes.split_at(len_in_head(at).min(bytes.len()));
-                    hold(&mut head, at, held);
-                    let start = DiskOffset(at.0.saturating_add(held.len() as u64));
+                    let (first, behind) = bytes.split_at(len_in_head(at).min(bytes.len()));
+                    hold(&mut head, at, first);
+                    let start = DiskOffset(at.0.saturating_add(first.len() as u64));
                     self.0.medium.put(position_of(start), behind)?;
                 }
             }
