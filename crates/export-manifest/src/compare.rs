@@ -3,7 +3,7 @@
 //! The two kinds of digests of the same content must agree: where the whole is right and a part is not, it is the
 //! manifest that is damaged.
 
-use export_sinks::{BlockSums, ContentDigests, MARK_LEN, RANGE_LEN, RangeSum, Sha256Digest};
+use export_sinks::{ContentDigests, Difference, differences};
 
 /// How a copy compares.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -11,22 +11,11 @@ pub enum Comparison {
     /// Every digest that both have is equal, and there is at least one.
     Equal,
     /// The copy is another disk, in these ranges; none where only the SHA-256 of the whole is known.
-    Different(Vec<DifferingRange>),
+    Different(Vec<Difference>),
     /// The whole is equal and a part is not, or the other way round: the manifest contradicts itself.
     ManifestDamaged,
     /// Nothing to compare.
     NoDigests,
-}
-
-/// A range in which a copy differs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct DifferingRange {
-    /// Where it starts on the disk, in bytes.
-    pub offset: u64,
-    /// Its length in bytes.
-    pub len: u64,
-    /// Where the first block of [`MARK_LEN`] starts that differs, in bytes; `None` if the marks do not tell.
-    pub first_block: Option<u64>,
 }
 
 /// Compares the digests of a copy of `size` bytes with those of its manifest.
@@ -34,7 +23,7 @@ pub struct DifferingRange {
 pub fn compare(wanted: &ContentDigests, found: &ContentDigests, size: u64) -> Comparison {
     let sha256 = wanted.sha256.zip(found.sha256).map(|(wanted, found)| wanted == found);
     let blocks = wanted.blocks.as_ref().zip(found.blocks.as_ref());
-    let ranges = blocks.map(|(wanted, found)| differing_ranges(wanted, found, size)).unwrap_or_default();
+    let ranges = blocks.map(|(wanted, found)| differences(wanted, found, size)).unwrap_or_default();
     let whole = blocks.map(|(wanted, found)| wanted.blksum == found.blksum);
     let parts = blocks.map(|_| ranges.is_empty());
     let mut verdicts = [sha256, whole, parts].into_iter().flatten();
@@ -46,35 +35,10 @@ pub fn compare(wanted: &ContentDigests, found: &ContentDigests, size: u64) -> Co
     }
 }
 
-fn differing_ranges(wanted: &BlockSums, found: &BlockSums, size: u64) -> Vec<DifferingRange> {
-    let pairs = wanted.ranges.iter().zip(&found.ranges).zip(0_u64..);
-    let differing = pairs.filter(|((wanted, found), _)| digest(wanted.as_ref()) != digest(found.as_ref()));
-    differing
-        .map(|((wanted, found), number)| differing_range(wanted.as_ref(), found.as_ref(), number, size))
-        .collect()
-}
-
-fn digest(range: Option<&RangeSum>) -> Option<Sha256Digest> {
-    range.map(|range| range.blksum)
-}
-
-fn differing_range(
-    wanted: Option<&RangeSum>,
-    found: Option<&RangeSum>,
-    number: u64,
-    size: u64,
-) -> DifferingRange {
-    let offset = number.saturating_mul(RANGE_LEN);
-    let len = size.saturating_sub(offset).min(RANGE_LEN);
-    // A range of zeros has no marks: those of zeros stand in for them.
-    let marks = |range: Option<&RangeSum>| range.cloned().unwrap_or_else(|| RangeSum::of_zeros(len)).marks;
-    let first = marks(wanted).iter().zip(&marks(found)).position(|(wanted, found)| wanted != found);
-    let first_block = first.map(|index| offset.saturating_add((index as u64).saturating_mul(MARK_LEN)));
-    DifferingRange { offset, len, first_block }
-}
-
 #[cfg(test)]
 mod tests {
+    use export_sinks::{BlockSums, MARK_LEN, RANGE_LEN, RangeSum, Sha256Digest};
+
     use super::*;
 
     const SIZE: u64 = 2 * RANGE_LEN + MARK_LEN / 2;
@@ -103,22 +67,11 @@ mod tests {
     }
 
     #[test]
-    fn differing_ranges_are_named_with_the_first_block_that_differs() {
-        let mut first = range(2, 64);
-        (first.blksum, first.marks[9]) = (Sha256Digest([9; 32]), [9, 9]);
-        let found = digests(9, [Some(first), Some(range(4, 64)), Some(range(3, 1))]);
-        let differing = |offset, len, first_block| DifferingRange { offset, len, first_block };
-        let expected = vec![
-            differing(0, RANGE_LEN, Some(9 * MARK_LEN)),
-            differing(RANGE_LEN, RANGE_LEN, Some(RANGE_LEN)),
-        ];
-        assert_eq!(compare(&disk(), &found, SIZE), Comparison::Different(expected));
-        // By a rare chance marks are equal where the range is not.
-        let mut last = range(3, 1);
-        last.blksum = Sha256Digest([9; 32]);
-        let found = digests(9, [Some(range(2, 64)), None, Some(last)]);
-        let expected = vec![differing(2 * RANGE_LEN, MARK_LEN / 2, None)];
-        assert_eq!(compare(&disk(), &found, SIZE), Comparison::Different(expected));
+    fn a_different_whole_has_its_different_ranges() {
+        let found = digests(9, [Some(range(2, 64)), None, Some(range(4, 1))]);
+        let Comparison::Different(ranges) = compare(&disk(), &found, SIZE) else { panic!() };
+        assert_eq!(ranges.len(), 1);
+        assert_eq!(ranges[0].range.start().0, 2 * RANGE_LEN);
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod content;
 mod document;
 mod error;
 
-pub use compare::{Comparison, DifferingRange, compare};
+pub use compare::{Comparison, compare};
 pub use content::{BlockProof, ContentProof};
 pub use document::{
     ArtifactProof, Checkpoint, DiskProof, Link, LogState, Manifest, Options, SCHEMA, Source, Tool, VERSION,

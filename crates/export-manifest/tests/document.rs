@@ -117,12 +117,10 @@ fn the_reader_is_as_strict_as_the_schema() {
         ("/warnings", json!([1])),
     ] {
         let mut document = good.clone();
-        match document.pointer_mut(pointer) {
-            Some(value) => *value = wrong,
-            None => {
-                let (parent, field) = pointer.rsplit_once('/').unwrap();
-                document.pointer_mut(parent).unwrap()[field] = wrong;
-            }
+        let (parent, field) = pointer.rsplit_once('/').unwrap();
+        match document.pointer_mut(parent).unwrap() {
+            Value::Array(list) => list[field.parse::<usize>().unwrap()] = wrong,
+            object => object[field] = wrong,
         }
         assert!(!fits_the_schema(&text_of(&document)), "{pointer}");
         assert!(Manifest::parse(&text_of(&document)).is_err(), "{pointer}");

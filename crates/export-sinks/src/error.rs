@@ -7,9 +7,10 @@ use std::path::PathBuf;
 
 use vhdx_format::{DiskOffset, ReadError};
 
+use crate::device::DeviceError;
 use crate::{Cancelled, TargetError};
 
-/// An export failed; nothing stands under the name of its target.
+/// An export failed; nothing stands under the name of its target. What that means for a device is [`crate::device`]'s.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The disk could not be read.
@@ -46,6 +47,9 @@ pub enum SinkError {
     /// The target may not be written at all.
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// The device may not be written at all.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// There is no room for the artifact.
     #[error(transparent)]
     Space(#[from] SpaceError),
@@ -121,7 +125,7 @@ impl SinkError {
 /// Where an artifact goes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Place {
-    /// A file.
+    /// A file, or a device.
     File(PathBuf),
     /// A stream.
     Stream,
@@ -143,6 +147,8 @@ pub enum Doing {
     Inspect,
     /// Creating a file.
     Create,
+    /// Opening a device.
+    Open,
     /// Keeping other runs away from a file.
     Lock,
     /// Giving a file its length, or room for it.
@@ -162,6 +168,7 @@ impl fmt::Display for Doing {
         f.write_str(match self {
             Self::Inspect => "inspect",
             Self::Create => "create",
+            Self::Open => "open",
             Self::Lock => "lock",
             Self::Allocate => "make room for",
             Self::Write => "write",

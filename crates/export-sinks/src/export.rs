@@ -106,6 +106,15 @@ impl<S: Sink> Completed<S> {
         &self.export
     }
 
+    /// What was done, without the artifact.
+    pub(crate) fn into_export(self) -> Export {
+        self.export
+    }
+
+    pub(crate) fn sink(&self) -> &S {
+        &self.sink
+    }
+
     /// Gives the artifact its name, unless `cancel` is set by now.
     pub fn publish(self, cancel: &Cancel) -> Result<Export, ExportError> {
         cancel.check()?;

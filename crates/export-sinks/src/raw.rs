@@ -87,7 +87,7 @@ impl<W: WriteAt> Encode for RawFileEncoder<W> {
 }
 
 /// A raw file is the one whose table is the identity.
-fn position_of(at: DiskOffset) -> FileOffset {
+pub(crate) fn position_of(at: DiskOffset) -> FileOffset {
     FileOffset(at.0)
 }
 

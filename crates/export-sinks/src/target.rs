@@ -201,9 +201,15 @@ pub(crate) fn found(path: &Path, metadata: io::Result<Metadata>) -> Result<Optio
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct FileIdentity(Identity);
 
-/// Device and inode.
+/// What tells files apart.
 #[cfg(unix)]
-type Identity = (u64, u64);
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum Identity {
+    /// A block device, by its number: any number of nodes may lead to it.
+    Device(u64),
+    /// Anything else, by the device it lies on and its inode.
+    Inode(u64, u64),
+}
 /// The canonical path: all that the standard library knows elsewhere. It sees through links, but not hard links.
 #[cfg(not(unix))]
 type Identity = PathBuf;
@@ -222,13 +228,23 @@ impl FileIdentity {
     #[cfg(unix)]
     #[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
     fn from_parts(_path: &Path, metadata: &Metadata) -> io::Result<Self> {
-        use std::os::unix::fs::MetadataExt;
-        Ok(Self((metadata.dev(), metadata.ino())))
+        use std::os::unix::fs::{FileTypeExt, MetadataExt};
+        Ok(Self(if metadata.file_type().is_block_device() {
+            Identity::Device(metadata.rdev())
+        } else {
+            Identity::Inode(metadata.dev(), metadata.ino())
+        }))
     }
 
     #[cfg(not(unix))]
     fn from_parts(path: &Path, _metadata: &Metadata) -> io::Result<Self> {
         Ok(Self(fs::canonicalize(path)?))
+    }
+
+    /// The block device of that number.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn of_device(number: u64) -> Self {
+        Self(Identity::Device(number))
     }
 
     pub(crate) fn is(&self, path: &Path, metadata: &Metadata) -> bool {

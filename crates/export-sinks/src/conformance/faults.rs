@@ -24,6 +24,12 @@ impl Faults {
         Self(Arc::new(AtomicU64::new(nth)))
     }
 
+    /// Counts anew: the `nth` step from now on fails.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn restart(&self, nth: u64) {
+        self.0.store(nth, Ordering::Relaxed);
+    }
+
     pub(crate) fn step(&self) -> io::Result<()> {
         match self.0.fetch_sub(1, Ordering::Relaxed) {
             0 => Err(io::Error::other("injected")),

@@ -2,6 +2,8 @@
 //!
 //! A sink joins by implementing [`Subject`] and a line of [`conformance!`] in `subjects.rs`.
 
+#[cfg(target_os = "linux")]
+mod devices;
 mod faults;
 mod files;
 mod images;
