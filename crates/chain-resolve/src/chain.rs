@@ -104,7 +104,7 @@ impl Chain {
     pub fn check_unchanged(&self) -> Result<(), ChangeError> {
         for (file, layer) in self.links() {
             let path = &file.source.path;
-            let same_file = file.source.is_unchanged(file.handle());
+            let same_file = file.handle.is_unchanged();
             let same_file = same_file.map_err(|source| ChangeError::Io { path: path.clone(), source })?;
             let same_image = layer.outline().is_unchanged();
             let same_image =

@@ -46,4 +46,4 @@ pub use policy::{Refusal, SearchPolicy};
 pub use resolve::{open_image, resolve};
 pub use select::{Request, SelectedDisk, Selection, SelectionNote, select, select_vms, vm_named};
 pub use select_error::SelectError;
-pub use store::{FileId, SourceFile, StoreError};
+pub use store::{FileId, OpenFile, SourceFile, SourceKinds, StoreError, open_plain};

@@ -35,7 +35,7 @@ pub use bat::BlockCounts;
 pub use disk::{Extents, ReadError, VirtualDisk, read_disk, read_extent};
 pub use error::{Corruption, ImageError, Problem, Structure, Unsupported};
 pub use extent::{Content, Extent, LayerContent, LayerIndex};
-pub use geometry::{BlockSize, Geometry, SectorSize};
+pub use geometry::{BlockSize, Geometry, GeometryError, SectorSize};
 pub use header::{Header, read_header};
 pub use layer::Layer;
 pub use log::LogState;

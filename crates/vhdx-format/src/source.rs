@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 
 use crate::FileOffset;
 
@@ -15,6 +16,14 @@ pub trait ReadAt: Send + Sync {
 
     /// The length in bytes, asked anew each time.
     fn byte_len(&self) -> io::Result<u64>;
+
+    /// The first run of bytes at or behind `at` that may hold data, up to `end`. What lies between `at` and the run, or
+    /// `end` where there is no run and the answer is `end..end`, is known to be zeros without being read.
+    ///
+    /// A source that knows nothing of holes has none, which is what this says unless it is overridden.
+    fn next_data(&self, at: FileOffset, end: FileOffset) -> io::Result<Range<FileOffset>> {
+        Ok(at..end)
+    }
 }
 
 #[cfg(unix)]
@@ -83,6 +92,10 @@ impl<T: ReadAt + ?Sized> ReadAt for Box<T> {
     fn byte_len(&self) -> io::Result<u64> {
         (**self).byte_len()
     }
+
+    fn next_data(&self, at: FileOffset, end: FileOffset) -> io::Result<Range<FileOffset>> {
+        (**self).next_data(at, end)
+    }
 }
 
 impl<T: ReadAt + ?Sized> ReadAt for std::sync::Arc<T> {
@@ -92,5 +105,9 @@ impl<T: ReadAt + ?Sized> ReadAt for std::sync::Arc<T> {
 
     fn byte_len(&self) -> io::Result<u64> {
         (**self).byte_len()
+    }
+
+    fn next_data(&self, at: FileOffset, end: FileOffset) -> io::Result<Range<FileOffset>> {
+        (**self).next_data(at, end)
     }
 }

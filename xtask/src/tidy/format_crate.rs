@@ -1,6 +1,6 @@
-//! What `vhdx-format` never touches: paths, threads, standard output, files opened for writing.
+//! What `vhdx-format` and `raw-format` never touch: paths, threads, standard output, files opened for writing.
 //!
-//! Keeps the crate a pure reader of bytes that others hand to it. Its tests and its forge, which
+//! Keeps the crates pure readers of bytes that others hand to them. Their tests and the forge, which
 //! write images on purpose, are left out, and so are comments.
 
 use super::Finding;
@@ -38,7 +38,8 @@ const UNWANTED: [(&str, &str); 8] = [
 ];
 
 fn applies_to(path: &str) -> bool {
-    path.strip_prefix("crates/vhdx-format/src/").is_some_and(|rest| {
+    let formats = ["crates/vhdx-format/src/", "crates/raw-format/src/"];
+    formats.into_iter().find_map(|format| path.strip_prefix(format)).is_some_and(|rest| {
         let mut names = rest.split('/');
         let is_left_out = names.any(|name| matches!(name, "forge" | "forge.rs" | "tests" | "tests.rs"));
         is_rust(path) && !is_left_out
@@ -66,6 +67,11 @@ mod tests {
             let place = format!("{FILE}:2: holds `{word}`");
             assert!(found.iter().any(|finding| finding.to_string().starts_with(&place)), "{word}: {found:?}");
         }
+    }
+
+    #[test]
+    fn the_rule_holds_for_raw_disks_too() {
+        assert_eq!(check("crates/raw-format/src/raw.rs", "println!(\"a\");\n").len(), 1);
     }
 
     #[test]

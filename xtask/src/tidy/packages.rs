@@ -116,8 +116,8 @@ fn refusal(package: &str, dependency: &str, is_member: bool) -> Option<&'static 
     match (package, dependency) {
         _ if !is_member => None,
         ("vhdx-format", _) => Some("it is the lowest crate: move what is needed down, or the caller up"),
-        ("chain-resolve" | "export-sinks", "vhdx-format") => None,
-        ("chain-resolve" | "export-sinks", _) => {
+        ("raw-format" | "chain-resolve" | "export-sinks", "vhdx-format") => None,
+        ("raw-format" | "chain-resolve" | "export-sinks", _) => {
             Some("it may know vhdx-format alone: join the two in the binary")
         }
         _ => Some(
@@ -194,8 +194,9 @@ mod tests {
     }
 
     fn refused(package_name: &str, dependency: &str, kind: Option<&str>) -> bool {
-        let members = ["vhdx-format", "chain-resolve", "export-sinks", "vhdx-export", "xtask", "other"]
-            .map(|name| package(name, None, &[]));
+        let members =
+            ["vhdx-format", "raw-format", "chain-resolve", "export-sinks", "vhdx-export", "xtask", "other"]
+                .map(|name| package(name, None, &[]));
         let subject = package(package_name, None, &[(dependency, kind)]);
         !direction(&subject, &members.each_ref(), "Cargo.toml", "").is_empty()
     }
@@ -209,7 +210,10 @@ mod tests {
     }
 
     #[test]
-    fn resolve_and_sinks_know_the_format_and_not_each_other() {
+    fn resolve_sinks_and_raw_disks_know_the_format_and_not_each_other() {
+        assert!(!refused("raw-format", "vhdx-format", None));
+        assert!(refused("raw-format", "chain-resolve", None));
+        assert!(refused("raw-format", "export-sinks", None));
         assert!(!refused("chain-resolve", "vhdx-format", None));
         assert!(!refused("export-sinks", "vhdx-format", None));
         assert!(refused("chain-resolve", "export-sinks", None));

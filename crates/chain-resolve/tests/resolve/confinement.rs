@@ -143,7 +143,7 @@ mod unix {
                 let WhyNot::Open(StoreError::NotAFile { found, .. }) = tried[0].why else {
                     panic!("{tried:?}")
                 };
-                assert_eq!(found, "a device");
+                assert_eq!(found, "a character device");
             }
             other => panic!("{other:?}"),
         }
