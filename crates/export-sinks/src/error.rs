@@ -147,6 +147,8 @@ pub enum Doing {
     Lock,
     /// Giving a file its length, or room for it.
     Allocate,
+    /// Compressing what goes there.
+    Compress,
     /// Writing.
     Write,
     /// Making a file or a directory durable.
@@ -164,6 +166,7 @@ impl fmt::Display for Doing {
             Self::Create => "create",
             Self::Lock => "lock",
             Self::Allocate => "make room for",
+            Self::Compress => "compress",
             Self::Write => "write",
             Self::Sync => "sync",
             Self::Publish => "give its final name to",

@@ -1,7 +1,8 @@
 //! From a disk to one artifact: the copying half of `vhdx-export`.
 //!
 //! [`export`] reads a [`VirtualDisk`](vhdx_format::VirtualDisk) once, front to back, on several threads, and hands it
-//! to a [`Sink`] in disk order. Sinks: [`raw`] (a sparse file, or a stream) and [`vhdx`] (a file, or a stream).
+//! to a [`Sink`] in disk order. Sinks: [`raw`] (a sparse file, or a stream), [`compressed`] (the same bytes in frames of
+//! zstd, gzip or xz) and [`vhdx`] (a file, or a stream).
 //!
 //! ```text
 //! extents ─▶ pieces ─▶ read, find zeros, encode (threads) ─▶ accept, in disk order ─▶ finish: sync, publish
@@ -15,7 +16,8 @@
 //! - *All or nothing.* A file is written as `NAME.partial` and gets its name when it is complete and durable; an
 //!   unfinished sink that is dropped takes its partial file with it. A stream can not be taken back.
 //! - *Sources are safe.* A target that is one of them, under whatever name, is refused; see [`Target`].
-//! - *Bounded memory.* 2 × threads + 2 buffers of 4 MiB, whatever the disk; a run of zeros costs none.
+//! - *Bounded memory.* 2 × threads + 2 buffers of 4 MiB, whatever the disk; a run of zeros costs none. What compressing
+//!   adds is said at [`compressed`].
 //! - *Same input, same bytes*, whatever the number of threads, into a file or into a stream.
 //!
 //! What an image is, how a chain of them is read, what the user asked for and how progress is drawn is the business of
@@ -38,16 +40,21 @@
 
 mod blksum;
 mod cancel;
+mod codec;
+pub mod compressed;
+mod compression;
 mod digest;
 mod discard;
 mod error;
 mod export;
 mod filled;
 mod follow;
+mod frames;
 mod piece;
 mod progress;
 mod publish;
 pub mod raw;
+mod sequence;
 pub mod sink;
 mod space;
 mod staged;
@@ -60,6 +67,7 @@ mod conformance;
 
 pub use blksum::{BLOCK_LEN, BlockSums, MARK_LEN, Mark, RANGE_LEN, RangeSum};
 pub use cancel::{Cancel, Cancelled};
+pub use compression::{Compression, CompressionError, GzipLevel, Level, XzLevel, ZstdLevel};
 pub use digest::{ArtifactDigests, ContentDigests, DigestChoice, NotADigest, RunDigest, Sha256Digest};
 pub use discard::Discard;
 pub use error::{Doing, ExportError, Place, SinkError, SpaceError};
