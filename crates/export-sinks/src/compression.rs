@@ -137,7 +137,8 @@ mod tests {
                     }
                     Err(error) => {
                         assert!(!(min..=max).contains(&level), "{text}");
-                        let expected = format!("{name} has no level `{level}`: its levels are {min} to {max}");
+                        let expected =
+                            format!("{name} has no level `{level}`: its levels are {min} to {max}");
                         assert_eq!(error.to_string(), expected);
                     }
                 }
