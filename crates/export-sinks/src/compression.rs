@@ -7,11 +7,13 @@ use std::str::FromStr;
 
 /// How to compress a bare disk.
 ///
-/// Each thread needs working memory of its own besides the buffers of the export; what is compressed at a time is never
-/// longer than 4 MiB, so there is a bound whatever the level.
+/// Each thread needs working memory besides its buffers (see [`crate::compressed`]). What is compressed at a time is never
+/// longer than 4 MiB, so there is a bound on it whatever the level.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Compression {
-    /// Frames of zstd with a table of them behind. Each thread takes @ZSTD@.
+    /// Frames of zstd with a table of them behind. Each thread takes less than 4 MiB up to level 6, 11 MiB at level 9 and
+    /// 66 MiB at most, which levels 13 to 15 and 20 to 22 come close to: libzstd is told how long the content is and takes
+    /// no larger tables than that calls for. Levels from 19 on take many times the time of the usual one.
     Zstd(ZstdLevel),
     /// Members of gzip. Each thread takes less than 1 MiB. A cell of zeros still takes 4 KiB: gzip can do no better than
     /// a thousandth.

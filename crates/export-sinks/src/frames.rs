@@ -103,7 +103,7 @@ impl Frames {
         }
     }
 
-    /// Writes what follows the last frame: of zstd the table of them. True of all else, too: it is the end.
+    /// Writes what follows the last frame: in zstd the table of them, elsewhere nothing.
     pub(crate) fn finish(&mut self, out: &mut dyn Write) -> io::Result<Artifact> {
         if let Some(table) = self.table.take() {
             table.write_to(&mut self.written.through(out))?;

@@ -44,7 +44,6 @@ impl Codec for Gzip {
         let mut crc = Crc::new();
         crc.update(content);
         out.extend(crc.sum().to_le_bytes());
-        // Of the length too, no more than the content's: cells are shorter than 4 GiB.
         out.extend(crc.amount().to_le_bytes());
         Ok(())
     }

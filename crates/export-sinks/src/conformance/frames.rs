@@ -82,8 +82,8 @@ fn the_programs_of_each_format_accept_the_files() {
     }
 }
 
-fn frames(file: &Vec<u8>) -> Vec<Frame> {
-    SeekTable::read(file).unwrap().frames_from(DiskOffset(0)).collect()
+fn frames(file: &[u8]) -> Vec<Frame> {
+    SeekTable::read(&file.to_vec()).unwrap().frames_from(DiskOffset(0)).collect()
 }
 
 #[test]
