@@ -27,7 +27,7 @@ fn a_frame_states_its_length_has_a_checksum_and_no_dictionary() {
 fn zeros_give_the_same_frame_at_every_level() {
     for level in [-7, 0, 1, 3, 9, 22] {
         let mut encoder = FrameEncoder::new(level).expect("an encoder");
-        assert_eq!(encode(&mut encoder, &[0; 70_000]), zero_frame(70_000));
+        assert_eq!(encode(&mut encoder, &vec![0; 70_000]), zero_frame(70_000));
         assert_eq!(encode(&mut encoder, &[]), zero_frame(0));
     }
 }

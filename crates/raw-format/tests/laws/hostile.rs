@@ -152,7 +152,7 @@ fn a_frame_with_another_length_than_the_table_says_is_named() {
     for len in [512, 1536] {
         match frame_error(&one_frame(packed(&[7; 1024]), len)) {
             FrameError::Length { index: 0, at: FileOffset(0), expected, found: 1024 } => {
-                assert_eq!(expected, len)
+                assert_eq!(expected, len);
             }
             other => panic!("{other:?}"),
         }
@@ -207,7 +207,7 @@ fn checksums_of_the_table_are_verified() {
     assert!(whole(&open(&with(right))) == content);
     match frame_error(&with(right ^ 1)) {
         FrameError::Checksum { index: 0, expected, found, .. } => {
-            assert_eq!((expected, found), (right ^ 1, right))
+            assert_eq!((expected, found), (right ^ 1, right));
         }
         other => panic!("{other:?}"),
     }

@@ -15,6 +15,8 @@ fn geometry(size: u64) -> Geometry {
     Geometry::new(size, SectorSize::B512, SectorSize::B4096).expect("a geometry")
 }
 
+type Answer = fn(u64, u64) -> io::Result<Range<u64>>;
+
 /// Answers about holes as the test wants it to.
 struct Sparse<F>(Vec<u8>, F);
 
@@ -88,7 +90,7 @@ fn answers_that_make_no_sense_are_taken_for_data() {
     let inside_out = |at: u64, _: u64| Ok(Range { start: at, end: at.saturating_sub(1) });
     let nowhere = |at: u64, _: u64| Ok(at..at);
     let too_far = |_: u64, _: u64| Ok(0..u64::MAX);
-    let answers: [fn(u64, u64) -> io::Result<Range<u64>>; 3] = [inside_out, nowhere, too_far];
+    let answers: [Answer; 3] = [inside_out, nowhere, too_far];
     for answer in answers {
         let disk = RawDisk::new(Sparse(content.clone(), answer), geometry(4096)).unwrap();
         assert_eq!(kinds(&disk, disk.geometry().range()), [(0, true)]);
