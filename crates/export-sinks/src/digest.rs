@@ -118,7 +118,7 @@ pub struct ArtifactDigests {
 }
 
 /// A place to write to that keeps nothing but the digest of what it is given.
-#[derive(Default)]
+#[derive(Default, Debug)]
 pub(crate) struct Hashed(Sha256);
 
 impl Hashed {

@@ -153,6 +153,8 @@ pub enum Doing {
     Lock,
     /// Giving a file its length, or room for it.
     Allocate,
+    /// Compressing what goes there.
+    Compress,
     /// Writing.
     Write,
     /// Making a file or a directory durable.
@@ -171,6 +173,7 @@ impl fmt::Display for Doing {
             Self::Open => "open",
             Self::Lock => "lock",
             Self::Allocate => "make room for",
+            Self::Compress => "compress",
             Self::Write => "write",
             Self::Sync => "sync",
             Self::Publish => "give its final name to",

@@ -1,8 +1,8 @@
 //! From a disk to one artifact: the copying half of `vhdx-export`.
 //!
 //! [`export`] reads a [`VirtualDisk`](vhdx_format::VirtualDisk) once, front to back, on several threads, and hands it
-//! to a [`Sink`] in disk order. Sinks: [`raw`] (a sparse file, or a stream), [`vhdx`] (a file, or a
-//! stream) and [`device`] (a block device).
+//! to a [`Sink`] in disk order. Sinks: [`raw`] (a sparse file, or a stream), [`compressed`] (the same bytes in frames of
+//! zstd, gzip or xz), [`vhdx`] (a file, or a stream) and [`device`] (a block device).
 //!
 //! ```text
 //! extents ─▶ pieces ─▶ read, find zeros, encode (threads) ─▶ accept, in disk order ─▶ finish: sync, publish
@@ -14,11 +14,12 @@
 //! - *The whole disk or an error.* Extents that leave a gap, a read that fails, data where the table of a written image
 //!   says there is none: each ends the export.
 //! - *All or nothing.* A file is written as `NAME.partial` and gets its name when it is complete and durable; an
-//!   unfinished sink that is dropped takes its partial file with it. A stream can not be taken
-//!   back, and what a device held is gone; see [`device`].
-//! - *Sources are safe.* A target that is one of them, under whatever name, is refused; see [`Target`]
-//!   and [`device::DeviceTarget`].
-//! - *Bounded memory.* 2 × threads + 2 buffers of 4 MiB, whatever the disk; a run of zeros costs none.
+//!   unfinished sink that is dropped takes its partial file with it. A stream can not be taken back, and what a device
+//!   held is gone; see [`device`].
+//! - *Sources are safe.* A target that is one of them, under whatever name, is refused; see [`Target`] and
+//!   [`device::DeviceTarget`].
+//! - *Bounded memory.* 2 × (threads + followers + 1) buffers of 4 MiB, whatever the disk; a run of zeros costs none. What
+//!   compressing adds is said at [`compressed`].
 //! - *Same input, same bytes*, whatever the number of threads, into a file or into a stream.
 //!
 //! What an image is, how a chain of them is read, what the user asked for and how progress is drawn is the business of
@@ -42,6 +43,9 @@
 mod blksum;
 mod bmap;
 mod cancel;
+mod codec;
+pub mod compressed;
+mod compression;
 pub mod device;
 mod differences;
 mod digest;
@@ -50,10 +54,12 @@ mod error;
 mod export;
 mod filled;
 mod follow;
+mod frames;
 mod piece;
 mod progress;
 mod publish;
 pub mod raw;
+mod sequence;
 pub mod sink;
 mod space;
 mod staged;
@@ -68,6 +74,7 @@ mod conformance;
 pub use blksum::{BLOCK_LEN, BlockSums, MARK_LEN, Mark, RANGE_LEN, RangeSum};
 pub use bmap::block_map;
 pub use cancel::{Cancel, Cancelled};
+pub use compression::{Compression, CompressionError, GzipLevel, Level, XzLevel, ZstdLevel};
 pub use differences::{Difference, differences};
 pub use digest::{ArtifactDigests, ContentDigests, DigestChoice, NotADigest, RunDigest, Sha256Digest};
 pub use discard::Discard;

@@ -10,12 +10,12 @@ use crate::ExportError;
 /// Length of a cell, in bytes: large enough that one read keeps a disk or a network file system busy, a multiple of
 /// every unit that content digests are taken over, and small enough to have several for each thread.
 pub(crate) const PIECE: usize = 4 << 20;
-const CELL: u64 = PIECE as u64;
+pub(crate) const CELL: u64 = PIECE as u64;
 
 /// Longest piece without data, in bytes. It takes no memory, but one bound on the time a piece takes is needed where
 /// zeros must be written out (256 MiB: an instant, even into a slow pipe a few seconds), or nobody could stop it
 /// meanwhile. The largest disk there is, 64 TiB without data, still makes only a quarter of a million pieces.
-const ZEROS_MAX: u64 = 256 << 20;
+pub(crate) const ZEROS_MAX: u64 = 256 << 20;
 
 /// A part of the disk and where its bytes lie.
 #[derive(Clone, PartialEq, Eq, Debug)]

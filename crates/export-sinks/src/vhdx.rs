@@ -15,6 +15,7 @@ use vhdx_format::{
 
 use crate::digest::Hashed;
 use crate::raw::Untouched;
+use crate::sequence::Sequence;
 use crate::sink::{DigestSource, Room, Stage, WriteAt};
 use crate::{
     Artifact, Doing, Encode, ExportError, FilledPiece, Follow, Place, Run, Sha256Digest, Sink, SinkError,
@@ -148,29 +149,11 @@ impl<S: Stage> VhdxFile<S> {
     pub fn new(stage: S, layout: ImageLayout) -> Result<Self, SinkError> {
         let room = stage.allocate(layout.file_len())?;
         let writer = stage.writer();
-        let mut prologue = Sequence { writer: &*writer, at: FileOffset(0) };
+        let mut prologue = Sequence::new(&*writer, FileOffset(0));
         layout
             .write_prologue(&mut prologue)
             .map_err(|error| SinkError::from_io(Doing::Write, writer.place(), error))?;
         Ok(Self { stage, layout: Arc::new(layout), room })
-    }
-}
-
-/// Turns writes in order into writes by position.
-struct Sequence<'a, W> {
-    writer: &'a W,
-    at: FileOffset,
-}
-
-impl<W: WriteAt> Write for Sequence<'_, W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.writer.write_all_at(self.at, bytes)?;
-        self.at = FileOffset(self.at.0.saturating_add(bytes.len() as u64));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

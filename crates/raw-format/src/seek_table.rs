@@ -224,6 +224,12 @@ impl SeekTable {
         Frames { table: self, index, mark, from: at.0 }
     }
 
+    /// The frames that the table says to hold nothing, in order.
+    pub(crate) fn empty_frames(&self) -> impl Iterator<Item = Frame> {
+        let numbered = (0_u32..).zip(&self.lengths.pairs);
+        numbered.filter(|(_, pair)| pair.len == 0).filter_map(|(index, _)| self.frame(index))
+    }
+
     fn frame_at(&self, index: usize, mark: Mark) -> Option<Frame> {
         let Pair { packed, len } = *self.lengths.pairs.get(index)?;
         Some(Frame {

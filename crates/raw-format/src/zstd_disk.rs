@@ -35,16 +35,21 @@ pub enum ZstdDiskError {
     /// Its frames can not be found.
     #[error(transparent)]
     Table(#[from] SeekTableError),
+    /// A frame that the table says to be empty can not be read, or is not.
+    #[error("a frame that should hold nothing can not be left out")]
+    EmptyFrame(#[source] io::Error),
     /// Its content is no disk.
     #[error(transparent)]
     Geometry(#[from] GeometryError),
 }
 
 impl<S: ReadAt> ZstdDisk<S> {
-    /// Reads the table of a file and nothing else. The disk is as long as the content of all frames, and claims to be
+    /// Reads the table of a file, and what it says to be frames without content: the only ones that reading the disk would
+    /// never look at, so that a table could hide content in them. The disk is as long as the content of all frames, and claims to be
     /// built from the sectors that a guest addresses, because the file says nothing of either.
     pub fn open(source: S, logical: SectorSize) -> Result<Self, ZstdDiskError> {
         let table = SeekTable::read(&source)?;
+        check_empty_frames(&source, &table).map_err(ZstdDiskError::EmptyFrame)?;
         let geometry = Geometry::new(table.content_len(), logical, logical)?;
         Ok(Self { content: FramedContent { source, table }, geometry })
     }
@@ -60,6 +65,14 @@ impl<S: ReadAt> ZstdDisk<S> {
     pub fn source(&self) -> &S {
         &self.content.source
     }
+}
+
+fn check_empty_frames(source: &dyn ReadAt, table: &SeekTable) -> io::Result<()> {
+    let mut reader = FrameReader::new(source)?;
+    for frame in table.empty_frames() {
+        reader.read(&frame, 0, &mut [])?;
+    }
+    Ok(())
 }
 
 impl<S: ReadAt> VirtualDisk for ZstdDisk<S> {

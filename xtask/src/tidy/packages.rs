@@ -120,6 +120,7 @@ fn refusal(package: &str, dependency: &str, is_member: bool) -> Option<&'static 
         _ if !is_member => None,
         ("vhdx-format", _) => Some("it is the lowest crate: move what is needed down, or the caller up"),
         ("raw-format" | "chain-resolve" | "export-sinks", "vhdx-format")
+        // It writes the frames that raw-format reads.
         | ("export-sinks", "raw-format")
         | ("export-manifest", "export-sinks") => None,
         ("raw-format" | "chain-resolve" | "export-sinks", _) => {
@@ -223,14 +224,16 @@ mod tests {
     }
 
     #[test]
-    fn resolve_sinks_and_raw_disks_know_the_format_and_not_each_other() {
+    fn resolve_sinks_and_raw_disks_know_the_format_and_of_each_other_only_frames() {
         assert!(!refused("raw-format", "vhdx-format", None));
         assert!(refused("raw-format", "chain-resolve", None));
         assert!(refused("raw-format", "export-sinks", None));
         assert!(!refused("chain-resolve", "vhdx-format", None));
         assert!(!refused("export-sinks", "vhdx-format", None));
         assert!(refused("chain-resolve", "export-sinks", None));
+        assert!(refused("chain-resolve", "raw-format", None));
         assert!(refused("export-sinks", "chain-resolve", None));
+        assert!(!refused("export-sinks", "raw-format", None));
         assert!(refused("export-sinks", "vhdx-export", None));
     }
 

@@ -6,6 +6,7 @@
 mod devices;
 mod faults;
 mod files;
+mod frames;
 mod images;
 pub(crate) mod model;
 mod pipeline;
@@ -127,7 +128,7 @@ pub(crate) fn zeros_are_held_stored_or_not<S: Subject>(subject: &S) {
 
 pub(crate) fn any_failed_step_leaves_nothing<S: Subject>(subject: &S) {
     let disk = ModelDisk::new(&[
-        (9 << 20, Fill::Noise),
+        (13 << 20, Fill::Noise),
         (70 << 10, Fill::Hole),
         (1 << 20, Fill::Specks),
         (512, Fill::Noise),

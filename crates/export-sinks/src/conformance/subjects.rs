@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
@@ -12,13 +12,20 @@ use vhdx_format::writer::{Allocation, Identities};
 use super::faults::{Faults, FaultyOut, FaultyStage};
 use super::model::ModelDisk;
 use super::{Subject, conformance};
+use crate::compressed::{self, ArtifactDigest, CompressedFile, CompressedStream};
 use crate::raw::{self, RawFile, RawStream};
 use crate::vhdx::{self, ImageOptions, VhdxFile, VhdxStream};
-use crate::{ExportError, Overwrite, StagedFile, Target};
+use crate::{Compression, ExportError, Overwrite, StagedFile, Target};
 use vhdx_format::VirtualDisk;
 
 conformance!(raw_file, RawFiles(Files::new()));
 conformance!(raw_stream, RawStreams(Streams::default()));
+conformance!(zstd_file, frames(Files::new(), "zstd:1"));
+conformance!(zstd_stream, frames(Streams::default(), "zstd:3"));
+conformance!(gzip_file, frames(Files::new(), "gzip:6"));
+conformance!(gzip_stream, frames(Streams::default(), "gzip:1"));
+conformance!(xz_file, frames(Files::new(), "xz:0"));
+conformance!(xz_stream, frames(Streams::default(), "xz:3"));
 conformance!(vhdx_file_dynamic, images(Files::new(), 1, Allocation::Dynamic));
 conformance!(vhdx_file_fixed, images(Files::new(), 2, Allocation::Fixed));
 conformance!(vhdx_file_unallocated, images(Files::unallocated(), 2, Allocation::Dynamic));
@@ -126,6 +133,67 @@ impl Subject for RawStreams {
 
     fn content(&self, artifact: &[u8], _disk: &ModelDisk) -> Vec<u8> {
         artifact.to_vec()
+    }
+
+    fn is_clean(&self) -> bool {
+        true
+    }
+}
+
+struct Frames<P> {
+    place: P,
+    compression: Compression,
+}
+
+fn frames<P>(place: P, compression: &str) -> Frames<P> {
+    Frames { place, compression: compression.parse().unwrap() }
+}
+
+/// What the usual decoder of that format makes of it, all frames one after the other.
+pub(crate) fn decompressed(artifact: &[u8], compression: Compression) -> Vec<u8> {
+    let mut content = Vec::new();
+    match compression {
+        Compression::Zstd(_) => zstd::Decoder::new(artifact).unwrap().read_to_end(&mut content),
+        Compression::Gzip(_) => flate2::read::MultiGzDecoder::new(artifact).read_to_end(&mut content),
+        Compression::Xz(_) => liblzma::read::XzDecoder::new_multi_decoder(artifact).read_to_end(&mut content),
+    }
+    .unwrap();
+    content
+}
+
+impl Subject for Frames<Files> {
+    type Sink = CompressedFile<FaultyStage<StagedFile>>;
+
+    fn open(&self, _disk: &ModelDisk, faults: &Faults) -> Result<Self::Sink, ExportError> {
+        Ok(CompressedFile::new(self.place.stage(faults), self.compression, ArtifactDigest::Sha256))
+    }
+
+    fn artifact(&self) -> Option<Vec<u8>> {
+        self.place.artifact()
+    }
+
+    fn content(&self, artifact: &[u8], _disk: &ModelDisk) -> Vec<u8> {
+        decompressed(artifact, self.compression)
+    }
+
+    fn is_clean(&self) -> bool {
+        self.place.is_clean()
+    }
+}
+
+impl Subject for Frames<Streams> {
+    type Sink = CompressedStream<FaultyOut<Pipe>>;
+
+    fn open(&self, _disk: &ModelDisk, faults: &Faults) -> Result<Self::Sink, ExportError> {
+        Ok(compressed::to_stream(self.place.out(faults), self.compression, ArtifactDigest::Sha256))
+    }
+
+    fn artifact(&self) -> Option<Vec<u8>> {
+        Some(self.place.artifact())
+    }
+
+    fn content(&self, artifact: &[u8], _disk: &ModelDisk) -> Vec<u8> {
+        decompressed(artifact, self.compression)
     }
 
     fn is_clean(&self) -> bool {
