@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use export_sinks::Compression;
+use vhdx_format::SectorSize;
 
 /// The disk of a Hyper-V checkpoint as one image.
 #[derive(Debug, Parser)]
@@ -40,14 +42,26 @@ pub(crate) enum Command {
     Map(MapArgs),
     /// Say everything that is wrong with a folder, worst first, and what to do about it
     Check(CheckArgs),
+    /// Print the digests of disks, without writing anything
+    Hash(HashArgs),
+    /// Compare a restored copy with the manifest of its export, and say which ranges differ
+    Verify(VerifyArgs),
 }
 
 /// Which disk, in which state.
 #[derive(Debug, Args)]
 pub(crate) struct SourceArgs {
-    /// A VM folder or a folder of VMs, a .vmcx or .xml, or a disk file [default: `$VHDX_EXPORT_SOURCE`, else `.`]
+    /// A VM folder or a folder of VMs, a .vmcx or .xml, a disk file (.vhdx, .avhdx, .raw, .img, .raw.zst), or a device
+    /// [default: `$VHDX_EXPORT_SOURCE`, else `.`]
     #[arg(value_name = "SOURCE")]
     pub(crate) source: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) choice: ChoiceArgs,
+}
+
+/// Which disk of a source, in which state.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ChoiceArgs {
     /// The VM, by name or GUID; needed where a folder holds several
     #[arg(long, value_name = "VM")]
     pub(crate) vm: Option<String>,
@@ -60,6 +74,13 @@ pub(crate) struct SourceArgs {
     /// Another folder in which parents may be found, by identity; may be repeated
     #[arg(long, value_name = "DIR")]
     pub(crate) parent_dir: Vec<PathBuf>,
+    /// Bytes in a logical sector of a raw source, which does not say: 512 or 4096 [default: 512, or the device's]
+    #[arg(long, value_name = "BYTES", value_parser = sector_size)]
+    pub(crate) sector_size: Option<SectorSize>,
+}
+
+fn sector_size(text: &str) -> Result<SectorSize, &'static str> {
+    text.parse().ok().and_then(SectorSize::from_bytes).ok_or("a logical sector has 512 or 4096 bytes")
 }
 
 /// Which folder, and which VM in it.
@@ -124,12 +145,31 @@ pub(crate) enum TreeFormat {
 pub(crate) struct ExportArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
-    /// The image to write, - for standard output, or a folder (existing, or ending in /) for all disks
+    /// The image to write, - for standard output, a folder (existing, or ending in /) for all disks, or with --device a
+    /// block device
     #[arg(short, long, value_name = "PATH", required = true)]
     pub(crate) out: Option<PathBuf>,
-    /// Format of the image [default: by the suffix: .vhdx, .raw or .img]
+    /// Format of the image [default: by the suffix: .vhdx, .raw or .img, either with .zst, .gz or .xz]
     #[arg(short = 'O', long, value_enum, ignore_case = true)]
     pub(crate) format: Option<Format>,
+    /// How to compress: zstd:1 to 22, gzip:1 to 9, xz:0 to 9 [default: zstd:3, gzip:6 or xz:6, by the format]
+    #[arg(long, value_name = "HOW")]
+    pub(crate) compress: Option<Compression>,
+    /// Write onto the block device that --out names, and read it back
+    #[arg(long)]
+    pub(crate) device: bool,
+    /// Digests of the disk's content: sha256, blksum, or none
+    #[arg(long, value_enum, value_name = "WHICH", value_delimiter = ',', default_value = "sha256,blksum")]
+    pub(crate) digest: Vec<Digest>,
+    /// Where to write the manifest, or none [default: beside the image, as NAME.manifest.json]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) manifest: Option<PathBuf>,
+    /// Write NAME.sha256 beside the image, for `sha256sum -c`
+    #[arg(long)]
+    pub(crate) sums: bool,
+    /// Write NAME.bmap beside the image, for `bmaptool copy`
+    #[arg(long)]
+    pub(crate) bmap: bool,
     /// Size of a VHDX block, 1M to 256M [default: 2M, more for disks over 4 TiB]
     #[arg(long, value_name = "SIZE")]
     pub(crate) block_size: Option<String>,
@@ -192,13 +232,82 @@ pub(crate) struct CheckArgs {
     pub(crate) json: bool,
 }
 
+/// Arguments of `hash`.
+#[derive(Debug, Args)]
+pub(crate) struct HashArgs {
+    /// Any number of folders, disk files or devices, as an export takes them [default: `$VHDX_EXPORT_SOURCE`, else `.`]
+    #[arg(value_name = "SOURCE")]
+    pub(crate) sources: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) choice: ChoiceArgs,
+    /// Which digests: sha256, blksum
+    #[arg(long, value_enum, value_name = "WHICH", value_delimiter = ',', default_value = "sha256,blksum")]
+    pub(crate) digest: Vec<Digest>,
+    /// Print a JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// How to show progress, on standard error
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = ProgressStyle::Auto)]
+    pub(crate) progress: ProgressStyle,
+    /// Print nothing but the digests and errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The copy: a raw image, a device, a .raw.zst, a VHDX, or - for the bare bytes on standard input
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: PathBuf,
+    /// The manifest of the export [default: IMAGE.manifest.json]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) manifest: Option<PathBuf>,
+    /// Compare a sample of ranges only, which finds gross damage and proves nothing
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Another folder in which parents of a VHDX may be found, by identity; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub(crate) parent_dir: Vec<PathBuf>,
+    /// Print a JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// How to show progress, on standard error
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = ProgressStyle::Auto)]
+    pub(crate) progress: ProgressStyle,
+    /// Print nothing but errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// A digest of a disk's content.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Digest {
+    /// What `sha256sum` prints of the bare disk; takes the time of the whole disk, zeros included
+    Sha256,
+    /// Made of digests of blocks of 64 KiB; on all cores, zeros cost next to nothing
+    Blksum,
+    /// None at all
+    None,
+}
+
 /// Format of an artifact.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Format {
     /// A VHDX image, dynamic unless --fixed
     Vhdx,
     /// The bare bytes of the disk; a file is sparse
+    #[value(alias = "img")]
     Raw,
+    /// The bare bytes in frames of zstd, with a table for reading any part
+    #[value(name = "raw.zst", alias = "img.zst", alias = "zst")]
+    RawZst,
+    /// The bare bytes in members of gzip
+    #[value(name = "raw.gz", alias = "img.gz", alias = "gz")]
+    RawGz,
+    /// The bare bytes in streams of xz
+    #[value(name = "raw.xz", alias = "img.xz", alias = "xz")]
+    RawXz,
 }
 
 /// Which identity a written disk has.
@@ -230,7 +339,8 @@ Examples:
   vhdx-export list /backup/web01
   vhdx-export /backup/web01 --checkpoint 'Before update' --out merged.vhdx
   vhdx-export /backup/web01 --checkpoint @current --out /restore/
-  vhdx-export web01_5C2A….avhdx --out - --format raw | sha256sum
+  vhdx-export web01_5C2A….avhdx --out web01.raw.zst
+  vhdx-export verify /dev/vg0/web01 --manifest web01.raw.zst.manifest.json
   vhdx-export info --chain web01_5C2A….avhdx
   vhdx-export check /backup/web01";
 
@@ -251,8 +361,17 @@ Examples:
   Parents that a backup has put elsewhere:
     vhdx-export child.avhdx --parent-dir /backup/base --out merged.raw
 
-  The digest of a restored disk, without writing it:
-    vhdx-export web01_5C2A….avhdx --out - --format raw | sha256sum
+  A compressed image with its manifest, and SHA256SUMS beside it:
+    vhdx-export web01_5C2A….avhdx --out web01.raw.zst --sums
+
+  Straight onto a device, zeroed where the disk is zero, and read back:
+    vhdx-export web01_5C2A….avhdx --device --out /dev/vg0/web01
+
+  Is the restored copy right? Anywhere, without the source:
+    vhdx-export verify /dev/vg0/web01 --manifest web01.raw.zst.manifest.json
+
+  The digests of a disk, without writing it:
+    vhdx-export hash web01_5C2A….avhdx
 
   What is this file, and what is it built on?
     vhdx-export info --chain web01_5C2A….avhdx
@@ -264,9 +383,9 @@ Exit codes:
   0 ok                         6 source corrupt or unsupported
   1 anything else              7 refused for safety
   2 wrong usage                8 no space, or a limit of the target
-  4 not found or ambiguous     9 source in use or changed
-  5 chain broken              75 temporary I/O error, trying again may help
-                     129/130/143 stopped by a signal";
+  3 the copy differs           9 source in use or changed
+  4 not found or ambiguous    75 temporary I/O error, trying again may help
+  5 chain broken     129/130/143 stopped by a signal";
 
 #[cfg(test)]
 mod tests {
@@ -283,7 +402,7 @@ mod tests {
     fn export_is_the_default() {
         let cli = Cli::parse_from(["vhdx-export", "--checkpoint", "X", "--out", "merged.vhdx"]);
         assert!(cli.command.is_none());
-        assert_eq!(cli.export.source.checkpoint.as_deref(), Some("X"));
+        assert_eq!(cli.export.source.choice.checkpoint.as_deref(), Some("X"));
         let cli = Cli::parse_from(["vhdx-export", "info", "x.vhdx"]);
         assert!(matches!(cli.command, Some(Command::Info(_))));
     }

@@ -5,15 +5,20 @@
 
 mod args;
 mod commands;
+mod disk;
 mod failure;
 mod file_names;
 mod forest;
+mod identity;
 mod interrupt;
 mod plan;
 mod progress;
+mod proof;
 mod report;
+mod stream;
 mod terminal;
 mod units;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -37,6 +42,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Info(args) => commands::info::run(&args)?,
         Command::Map(args) => commands::map::run(&args)?,
         // What is found is the answer, not a failure, and has a code all the same.
+        Command::Hash(args) => commands::hash::run(&args)?,
+        Command::Verify(args) => return commands::verify::run(&args).map(ExitCode::from),
         Command::Check(args) => return commands::check::run(&args).map(ExitCode::from),
     }
     Ok(ExitCode::SUCCESS)

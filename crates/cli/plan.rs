@@ -1,37 +1,19 @@
 //! From what was typed to what will be done. Everything that can be refused without looking at the disk is refused here.
 
 use std::ffi::OsStr;
-use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use chain_resolve::{Chain, Request, SelectError, SelectedDisk, Selection, select};
-use export_sinks::Overwrite;
+use chain_resolve::{Request, SelectError, SelectedDisk, Selection, select};
+use export_sinks::{Compression, DigestChoice, GzipLevel, Overwrite, XzLevel, ZstdLevel};
 use vhdx_format::geometry::default_block_size;
-use vhdx_format::writer::{Allocation, Identities};
-use vhdx_format::{BlockSize, LogState, VirtualDisk};
+use vhdx_format::writer::Allocation;
+use vhdx_format::{BlockSize, VirtualDisk};
 
-use crate::args::{DiskId, ExportArgs, Format, ProgressStyle, SourceArgs};
+use crate::args::{ChoiceArgs, Digest, DiskId, ExportArgs, Format, ProgressStyle, SourceArgs};
+use crate::disk::PlainFormat;
+use crate::usage::UsageError;
 use crate::{file_names, units};
-
-/// Arguments that contradict each other or make no sense.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub(crate) enum UsageError {
-    #[error("cannot tell the format from `{}`", .0.display())]
-    UnknownSuffix(PathBuf),
-    #[error("--out - needs --format")]
-    StreamWithoutFormat,
-    #[error("the image would be written to a terminal")]
-    Terminal,
-    #[error("--block-size `{0}` is no power of two from 1M to 256M")]
-    BlockSize(String),
-    #[error("{0} makes sense for VHDX only")]
-    VhdxOnly(&'static str),
-    #[error("--out is missing")]
-    NoTarget,
-    #[error("--keys makes sense for one configuration only")]
-    KeysOfImage,
-}
 
 /// Where the artifacts go.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -42,6 +24,8 @@ pub(crate) enum Destination {
     Folder(PathBuf),
     /// Standard output, for one disk.
     Stdout,
+    /// A block device, for one disk.
+    Device(PathBuf),
 }
 
 /// Where one artifact goes.
@@ -49,13 +33,50 @@ pub(crate) enum Destination {
 pub(crate) enum Output {
     File(PathBuf),
     Stdout,
+    Device(PathBuf),
 }
 
 /// What kind of artifact is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Artifact {
     Raw,
+    Compressed(Compression),
     Vhdx { block_size: Option<BlockSize>, allocation: Allocation, disk_id: DiskId },
+}
+
+impl Artifact {
+    /// Its format, which is also the suffix of its name.
+    pub(crate) fn format(&self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Compressed(compression) => packed_format(*compression),
+            Self::Vhdx { .. } => "vhdx",
+        }
+    }
+}
+
+fn packed_format(compression: Compression) -> &'static str {
+    match compression {
+        Compression::Zstd(_) => "raw.zst",
+        Compression::Gzip(_) => "raw.gz",
+        Compression::Xz(_) => "raw.xz",
+    }
+}
+
+/// What stands beside an artifact.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Sidecars {
+    pub(crate) manifest: ManifestPlace,
+    pub(crate) sums: bool,
+    pub(crate) bmap: bool,
+}
+
+/// Where the manifest goes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum ManifestPlace {
+    Beside,
+    At(PathBuf),
+    Nowhere,
 }
 
 /// An export, decided.
@@ -66,6 +87,8 @@ pub(crate) struct ExportPlan {
     pub(crate) overwrite: Overwrite,
     pub(crate) space_check: SpaceCheck,
     pub(crate) artifact: Artifact,
+    pub(crate) digests: DigestChoice,
+    pub(crate) sidecars: Sidecars,
     pub(crate) results: Results,
     pub(crate) notes: Notes,
     pub(crate) progress: ProgressStyle,
@@ -97,13 +120,17 @@ impl ExportPlan {
     pub(crate) fn new(args: ExportArgs) -> Result<Self, UsageError> {
         let out = args.out.as_deref().ok_or(UsageError::NoTarget)?;
         let artifact = artifact(&args, out)?;
-        let destination = destination(out);
+        let destination = destination(&args, out);
+        let digests = digests(&args, artifact)?;
+        let sidecars = sidecars(&args, artifact, &destination)?;
         if destination == Destination::Stdout && std::io::stdout().is_terminal() {
             return Err(UsageError::Terminal);
         }
         Ok(Self {
             destination,
             artifact,
+            digests,
+            sidecars,
             overwrite: if args.force { Overwrite::Replace } else { Overwrite::Refuse },
             space_check: if args.no_space_check { SpaceCheck::Waived } else { SpaceCheck::Required },
             results: match (args.json, args.quiet) {
@@ -125,9 +152,9 @@ impl ExportPlan {
         match &self.destination {
             Destination::File(path) => Ok(vec![(selection.only_disk()?, Output::File(path.clone()))]),
             Destination::Stdout => Ok(vec![(selection.only_disk()?, Output::Stdout)]),
+            Destination::Device(path) => Ok(vec![(selection.only_disk()?, Output::Device(path.clone()))]),
             Destination::Folder(folder) => {
-                let suffix = if self.artifact == Artifact::Raw { "raw" } else { "vhdx" };
-                let names = file_names::of_selection(selection, suffix);
+                let names = file_names::of_selection(selection, self.artifact.format());
                 let files = names.into_iter().map(|name| Output::File(folder.join(name)));
                 Ok(selection.disks.iter().zip(files).collect())
             }
@@ -135,8 +162,10 @@ impl ExportPlan {
     }
 }
 
-fn destination(out: &Path) -> Destination {
-    if is_stdout(out) {
+fn destination(args: &ExportArgs, out: &Path) -> Destination {
+    if args.device {
+        Destination::Device(out.to_path_buf())
+    } else if is_stdout(out) {
         Destination::Stdout
     } else if is_folder(out) {
         Destination::Folder(out.to_path_buf())
@@ -156,24 +185,67 @@ fn is_folder(out: &Path) -> bool {
 }
 
 fn artifact(args: &ExportArgs, out: &Path) -> Result<Artifact, UsageError> {
-    let format = match args.format {
-        Some(format) => format,
-        None if is_stdout(out) => return Err(UsageError::StreamWithoutFormat),
-        None if is_folder(out) => Format::Vhdx,
-        None => format_of(out).ok_or_else(|| UsageError::UnknownSuffix(out.to_path_buf()))?,
-    };
-    if format == Format::Raw {
-        let typed = [
-            (args.block_size.is_some(), "--block-size"),
-            (args.fixed, "--fixed"),
-            (args.disk_id == DiskId::Keep, "--disk-id"),
-        ];
-        let misplaced = typed.into_iter().find(|(typed, _)| *typed);
-        return misplaced.map_or(Ok(Artifact::Raw), |(_, flag)| Err(UsageError::VhdxOnly(flag)));
+    let format = format(args, out)?;
+    if let Some(compression) = args.compress
+        && packed_format(compression) != format_name(format)
+    {
+        let compression = compression.to_string();
+        return Err(UsageError::Compression { compression, format: format_name(format) });
     }
-    let block_size = args.block_size.as_deref().map(parse_block_size).transpose()?;
-    let allocation = if args.fixed { Allocation::Fixed } else { Allocation::Dynamic };
-    Ok(Artifact::Vhdx { block_size, allocation, disk_id: args.disk_id })
+    if format != Format::Vhdx {
+        refuse_image_options(args)?;
+    }
+    let compressed = |usual: Compression| Artifact::Compressed(args.compress.unwrap_or(usual));
+    Ok(match format {
+        Format::Vhdx => Artifact::Vhdx {
+            block_size: args.block_size.as_deref().map(parse_block_size).transpose()?,
+            allocation: if args.fixed { Allocation::Fixed } else { Allocation::Dynamic },
+            disk_id: args.disk_id,
+        },
+        Format::Raw => Artifact::Raw,
+        Format::RawZst => compressed(Compression::Zstd(ZstdLevel::default())),
+        Format::RawGz => compressed(Compression::Gzip(GzipLevel::default())),
+        Format::RawXz => compressed(Compression::Xz(XzLevel::default())),
+    })
+}
+
+fn refuse_image_options(args: &ExportArgs) -> Result<(), UsageError> {
+    let typed = [
+        (args.block_size.is_some(), "--block-size"),
+        (args.fixed, "--fixed"),
+        (args.disk_id == DiskId::Keep, "--disk-id"),
+    ];
+    let misplaced = typed.into_iter().find(|(typed, _)| *typed);
+    misplaced.map_or(Ok(()), |(_, flag)| Err(UsageError::VhdxOnly(flag)))
+}
+
+/// The format that was asked for, or that the name or the compression tells.
+fn format(args: &ExportArgs, out: &Path) -> Result<Format, UsageError> {
+    let packed = args.compress.map(|compression| match compression {
+        Compression::Zstd(_) => Format::RawZst,
+        Compression::Gzip(_) => Format::RawGz,
+        Compression::Xz(_) => Format::RawXz,
+    });
+    if args.device {
+        let is_bare = args.format.is_none_or(|format| format == Format::Raw) && packed.is_none();
+        return if is_bare { Ok(Format::Raw) } else { Err(UsageError::DeviceFormat) };
+    }
+    match args.format {
+        Some(format) => Ok(format),
+        None if is_stdout(out) => packed.ok_or(UsageError::StreamWithoutFormat),
+        None if is_folder(out) => Ok(packed.unwrap_or(Format::Vhdx)),
+        None => format_of(out).ok_or_else(|| UsageError::UnknownSuffix(out.to_path_buf())),
+    }
+}
+
+fn format_name(format: Format) -> &'static str {
+    match format {
+        Format::Vhdx => "vhdx",
+        Format::Raw => "raw",
+        Format::RawZst => "raw.zst",
+        Format::RawGz => "raw.gz",
+        Format::RawXz => "raw.xz",
+    }
 }
 
 fn format_of(out: &Path) -> Option<Format> {
@@ -181,8 +253,61 @@ fn format_of(out: &Path) -> Option<Format> {
     match suffix.as_str() {
         "vhdx" => Some(Format::Vhdx),
         "raw" | "img" => Some(Format::Raw),
+        "zst" => Some(Format::RawZst),
+        "gz" => Some(Format::RawGz),
+        "xz" => Some(Format::RawXz),
         _ => None,
     }
+}
+
+/// What is digested. A device is compared with its block digests, so those are always taken for one.
+fn digests(args: &ExportArgs, artifact: Artifact) -> Result<DigestChoice, UsageError> {
+    let Wanted { sha256, blksum } = wanted(&args.digest)?;
+    if args.sums && !(sha256 || blksum && artifact != Artifact::Raw) {
+        return Err(UsageError::SumsWithoutDigest);
+    }
+    Ok(DigestChoice { sha256, blksum: blksum || args.device, runs: args.bmap, artifact: sha256 || blksum })
+}
+
+/// Digests of the content that are wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) sha256: bool,
+    pub(crate) blksum: bool,
+}
+
+pub(crate) fn wanted(digests: &[Digest]) -> Result<Wanted, UsageError> {
+    let has = |digest| digests.contains(&digest);
+    let wanted = Wanted { sha256: has(Digest::Sha256), blksum: has(Digest::Blksum) };
+    if has(Digest::None) && (wanted.sha256 || wanted.blksum) {
+        return Err(UsageError::NoneAndSome);
+    }
+    Ok(wanted)
+}
+
+/// Files stand beside files. A stream or a device has a manifest only where it is told to go.
+fn sidecars(
+    args: &ExportArgs,
+    artifact: Artifact,
+    destination: &Destination,
+) -> Result<Sidecars, UsageError> {
+    let is_beside = matches!(destination, Destination::File(_) | Destination::Folder(_));
+    for (asked, flag) in [(args.sums, "--sums"), (args.bmap, "--bmap")] {
+        if asked && !is_beside {
+            return Err(UsageError::FileOnly(flag));
+        }
+    }
+    if args.bmap && matches!(artifact, Artifact::Vhdx { .. }) {
+        return Err(UsageError::BmapOfImage);
+    }
+    let manifest = match &args.manifest {
+        Some(path) if path == Path::new("none") => ManifestPlace::Nowhere,
+        Some(_) if matches!(destination, Destination::Folder(_)) => return Err(UsageError::OneManifest),
+        Some(path) => ManifestPlace::At(path.clone()),
+        None if is_beside => ManifestPlace::Beside,
+        None => ManifestPlace::Nowhere,
+    };
+    Ok(Sidecars { manifest, sums: args.sums, bmap: args.bmap })
 }
 
 fn parse_block_size(text: &str) -> Result<BlockSize, UsageError> {
@@ -204,57 +329,30 @@ pub(crate) fn path_or_default(typed: Option<&Path>) -> PathBuf {
 
 /// The disks that are meant; `target` is a file that is about to be replaced.
 pub(crate) fn selection(args: &SourceArgs, target: Option<&Path>) -> Result<Selection, SelectError> {
+    selection_in(&source_path(args), &args.choice, target)
+}
+
+/// The disks of a source that are meant.
+pub(crate) fn selection_in(
+    source: &Path,
+    choice: &ChoiceArgs,
+    target: Option<&Path>,
+) -> Result<Selection, SelectError> {
+    // A bare disk belongs to no VM, and what lies beside it was not named.
+    if choice.checkpoint.is_some() && !source.is_dir() && PlainFormat::of(source).is_some() {
+        return Err(SelectError::OneFile("--checkpoint"));
+    }
     select(&Request {
-        source: &source_path(args),
-        vm: args.vm.as_deref(),
-        checkpoint: args.checkpoint.as_deref(),
-        disk: args.disk.as_deref(),
-        parent_dirs: &args.parent_dir,
+        source,
+        vm: choice.vm.as_deref(),
+        checkpoint: choice.checkpoint.as_deref(),
+        disk: choice.disk.as_deref(),
+        parent_dirs: &choice.parent_dir,
         target,
     })
 }
 
 /// The block size to write with: the one asked for, or the default for a disk of that size.
-pub(crate) fn block_size(asked: Option<BlockSize>, chain: &Chain) -> BlockSize {
-    asked.unwrap_or_else(|| default_block_size(chain.geometry()))
-}
-
-/// The GUIDs of a flattened image: new ones, that depend on nothing but the state of the chain and the options, so
-/// that the same export gives the same bytes anywhere.
-///
-/// A flattened copy must not have its source's `DataWriteGuid`: children of the source would take it for their parent.
-pub(crate) fn identities(
-    chain: &Chain,
-    block_size: BlockSize,
-    allocation: Allocation,
-    disk_id: DiskId,
-) -> Identities {
-    let mut name = String::from("vhdx-export 1");
-    for layer in chain.layers() {
-        let header = layer.outline().header();
-        let replayed = match layer.outline().log_state() {
-            LogState::Clean => 0,
-            LogState::Replayed { head, .. } => head,
-        };
-        let ids = [header.data_write_guid, header.file_write_guid, layer.outline().virtual_disk_id()];
-        let [data_write, file_write, disk] = ids;
-        let _ = write!(name, "\n{data_write} {file_write} {disk} {} {replayed}", header.sequence_number);
-    }
-    // Fixed words: the bytes of an export must not depend on what a variant is called.
-    let allocation_word = match allocation {
-        Allocation::Dynamic => "dynamic",
-        Allocation::Fixed => "fixed",
-    };
-    let disk_id_word = match disk_id {
-        DiskId::New => "new",
-        DiskId::Keep => "keep",
-    };
-    let _ = write!(name, "\n{} {allocation_word} {disk_id_word}", block_size.bytes());
-    let derived = Identities::derive(name.as_bytes());
-    match (disk_id, chain.layers().first()) {
-        (DiskId::Keep, Some(leaf)) => {
-            Identities { virtual_disk: leaf.outline().virtual_disk_id(), ..derived }
-        }
-        _ => derived,
-    }
+pub(crate) fn block_size(asked: Option<BlockSize>, disk: &dyn VirtualDisk) -> BlockSize {
+    asked.unwrap_or_else(|| default_block_size(disk.geometry()))
 }

@@ -5,9 +5,12 @@
 
 pub(crate) mod folder;
 
-use chain_resolve::{Chain, ChainFile, FoundBy, SourceFile};
+use chain_resolve::{Chain, FoundBy, SourceFile};
+use export_sinks::{ContentDigests, Sha256Digest, Tally};
 use serde::Serialize;
-use vhdx_format::{Content, Extent, ImageKind, Layer, LogState, ParentLocator, VirtualDisk};
+use vhdx_format::{Content, Extent, ImageKind, Layer, LayerIndex, LogState, ParentLocator, VirtualDisk};
+
+use crate::disk::{Disk, Link};
 
 /// What an image says of itself.
 #[derive(Debug, Serialize)]
@@ -48,6 +51,15 @@ pub(crate) struct ImageInfo {
 pub(crate) enum Log {
     Clean,
     Replayed { entries: u64 },
+}
+
+impl Log {
+    fn of(state: LogState) -> Self {
+        match state {
+            LogState::Clean => Self::Clean,
+            LogState::Replayed { entries, .. } => Self::Replayed { entries },
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -99,10 +111,7 @@ impl ImageInfo {
             data_write_guid: header.data_write_guid.to_string(),
             file_write_guid: header.file_write_guid.to_string(),
             sequence_number: header.sequence_number,
-            log: match image.log_state() {
-                LogState::Clean => Log::Clean,
-                LogState::Replayed { entries, .. } => Log::Replayed { entries },
-            },
+            log: Log::of(image.log_state()),
             creator: image.creator().to_owned(),
             blocks: Blocks {
                 not_present: counts.not_present,
@@ -190,12 +199,13 @@ pub(crate) struct MapEntry {
 }
 
 impl MapEntry {
-    pub(crate) fn of(chain: &Chain, extent: &Extent<Content>) -> Self {
+    pub(crate) fn of(disk: &Disk, extent: &Extent<Content>) -> Self {
         let (depth, at) = match extent.content {
             Content::Data { layer, at } => (layer.0, Some(at)),
-            Content::Zero => (chain.files().len().saturating_sub(1), None),
+            Content::Zero => (disk.layers().saturating_sub(1), None),
         };
-        let file = at.and_then(|_| chain.files().get(depth));
+        // Where compressed data lies in its file says nothing of the disk.
+        let is_compressed = disk.format() == "raw.zst";
         Self {
             start: extent.start.0,
             length: extent.len,
@@ -203,9 +213,9 @@ impl MapEntry {
             present: at.is_some(),
             zero: at.is_none(),
             data: at.is_some(),
-            compressed: false,
-            offset: at.map(|at| at.0),
-            filename: file.map(|file| file.source.path.display().to_string()),
+            compressed: at.is_some() && is_compressed,
+            offset: at.filter(|_| !is_compressed).map(|at| at.0),
+            filename: at.map(|_| disk.path_of(LayerIndex(depth)).display().to_string()),
         }
     }
 }
@@ -222,8 +232,11 @@ pub(crate) struct ExportReport {
     pub(crate) slot: Option<String>,
     pub(crate) artifact: ArtifactReport,
     pub(crate) disk: DiskReport,
+    pub(crate) content: ContentReport,
     /// Leaf first.
     pub(crate) chain: Vec<LinkReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) manifest: Option<String>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -233,10 +246,30 @@ pub(crate) struct ArtifactReport {
     pub(crate) path: String,
     pub(crate) format: &'static str,
     pub(crate) size: u64,
+    /// Of the file, not of the disk in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sha256: Option<Sha256Digest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) block_size: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) virtual_disk_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) compression: Option<String>,
+}
+
+/// Digests of what a guest sees.
+#[derive(Debug, Serialize)]
+pub(crate) struct ContentReport {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sha256: Option<Sha256Digest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) blksum: Option<Sha256Digest>,
+}
+
+impl ContentReport {
+    pub(crate) fn of(digests: &ContentDigests) -> Self {
+        Self { sha256: digests.sha256, blksum: digests.blocks.as_ref().map(|blocks| blocks.blksum) }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -253,30 +286,35 @@ pub(crate) struct DiskReport {
 #[derive(Debug, Serialize)]
 pub(crate) struct LinkReport {
     pub(crate) filename: String,
+    pub(crate) format: &'static str,
     pub(crate) size: u64,
-    pub(crate) data_write_guid: String,
-    pub(crate) virtual_disk_id: String,
-    pub(crate) log: Log,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) data_write_guid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) virtual_disk_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) log: Option<Log>,
     pub(crate) found_by: &'static str,
 }
 
 impl LinkReport {
-    pub(crate) fn of((file, layer): (&ChainFile, &Layer)) -> Self {
-        let info = ImageInfo::of_image(&file.source, layer);
+    pub(crate) fn of(link: &Link<'_>) -> Self {
+        let image = link.image.as_ref();
         Self {
-            filename: info.filename,
-            size: info.file_size,
-            data_write_guid: info.data_write_guid,
-            virtual_disk_id: info.virtual_disk_id,
-            log: info.log,
-            found_by: found_by_name(&file.found_by),
+            filename: link.path.display().to_string(),
+            format: link.format,
+            size: link.size,
+            data_write_guid: image.map(|image| image.data_write_guid.clone()),
+            virtual_disk_id: image.map(|image| image.virtual_disk_id.clone()),
+            log: image.map(|image| Log::of(image.log)),
+            found_by: found_by_name(link.found_by),
         }
     }
 }
 
 impl DiskReport {
-    pub(crate) fn of(chain: &Chain, content: export_sinks::Tally) -> Self {
-        let geometry = chain.geometry();
+    pub(crate) fn of(disk: &dyn VirtualDisk, content: Tally) -> Self {
+        let geometry = disk.geometry();
         Self {
             virtual_size: geometry.size(),
             logical_sector_size: geometry.logical_sector().bytes(),

@@ -1,4 +1,6 @@
-//! Sizes as people write and read them.
+//! Sizes and times as people write and read them.
+
+use std::time::Duration;
 
 /// Parses `2097152`, `2M`, `2MiB`: binary units, no fractions.
 pub(crate) fn parse_size(text: &str) -> Option<u64> {
@@ -31,6 +33,15 @@ pub(crate) fn show_size(bytes: u64) -> String {
     }
 }
 
+/// A time, about.
+pub(crate) fn show_duration(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..90 => format!("{seconds} s"),
+        seconds @ 90..5400 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3600),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +54,13 @@ mod tests {
         assert_eq!(parse_size("1.5M"), None);
         assert_eq!(parse_size("M"), None);
         assert_eq!(parse_size("99999999999T"), None);
+    }
+
+    #[test]
+    fn times_are_shown_as_closely_as_they_are_known() {
+        assert_eq!(show_duration(Duration::from_millis(62_400)), "62 s");
+        assert_eq!(show_duration(Duration::from_mins(10)), "10 min");
+        assert_eq!(show_duration(Duration::from_hours(10)), "10 h");
     }
 
     #[test]

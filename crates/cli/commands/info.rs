@@ -5,13 +5,14 @@ use std::path::Path;
 
 use chain_resolve::{open_image, resolve};
 
-use crate::args::{InfoArgs, SourceArgs};
+use crate::args::{ChoiceArgs, InfoArgs};
 use crate::commands::{info_configuration, print_json};
 use crate::failure::Failure;
-use crate::plan::{self, UsageError};
+use crate::plan;
 use crate::report::{ImageInfo, Log};
 use crate::terminal::printable;
 use crate::units::show_size;
+use crate::usage::UsageError;
 
 pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
     let source = plan::source_path(&args.source);
@@ -47,7 +48,7 @@ pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
 
 /// Whether the file itself is meant, and not a disk of the VM that it describes.
 fn names_configuration(args: &InfoArgs, source: &Path) -> bool {
-    let SourceArgs { vm, checkpoint, disk, .. } = &args.source;
+    let ChoiceArgs { vm, checkpoint, disk, .. } = &args.source.choice;
     let suffix = source.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default();
     let is_store = ["vmcx", "vmrs", "xml"].iter().any(|known| suffix.eq_ignore_ascii_case(known));
     let chosen = args.chain || vm.is_some() || checkpoint.is_some() || disk.is_some();

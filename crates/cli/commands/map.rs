@@ -4,11 +4,10 @@
 
 use std::io::{self, BufWriter, Write};
 
-use chain_resolve::{Chain, resolve};
 use vhdx_format::VirtualDisk;
 
 use crate::args::MapArgs;
-use crate::commands::read_failure;
+use crate::disk::Disk;
 use crate::failure::Failure;
 use crate::plan;
 use crate::report::MapEntry;
@@ -16,23 +15,24 @@ use crate::terminal::printable;
 
 pub(crate) fn run(args: &MapArgs) -> Result<(), Failure> {
     let selection = plan::selection(&args.source, None)?;
-    let chain = resolve(&selection.only_disk()?.leaf, &selection.policy)?;
+    let sector = args.source.choice.sector_size;
+    let disk = Disk::open(&selection.only_disk()?.leaf, &selection.policy, sector)?;
     let mut out = BufWriter::new(io::stdout().lock());
     let print = if args.json { print_json } else { print_text };
-    print(&mut out, &chain)?;
+    print(&mut out, &disk)?;
     out.flush().map_err(Failure::Output)
 }
 
-fn entries(chain: &Chain) -> impl Iterator<Item = Result<MapEntry, Failure>> {
-    chain.extents(chain.geometry().range()).map(|extent| {
-        extent.map(|extent| MapEntry::of(chain, &extent)).map_err(|error| read_failure(chain, error))
+fn entries(disk: &Disk) -> impl Iterator<Item = Result<MapEntry, Failure>> {
+    disk.extents(disk.geometry().range()).map(|extent| {
+        extent.map(|extent| MapEntry::of(disk, &extent)).map_err(|error| disk.read_failure(error))
     })
 }
 
 /// An array, one run a line, as qemu-img prints it.
-fn print_json(out: &mut dyn Write, chain: &Chain) -> Result<(), Failure> {
+fn print_json(out: &mut dyn Write, disk: &Disk) -> Result<(), Failure> {
     let mut before = "[";
-    for entry in entries(chain) {
+    for entry in entries(disk) {
         let entry = serde_json::to_string(&entry?).map_err(|error| Failure::Output(error.into()))?;
         write!(out, "{before}{entry}").map_err(Failure::Output)?;
         before = ",\n";
@@ -40,9 +40,9 @@ fn print_json(out: &mut dyn Write, chain: &Chain) -> Result<(), Failure> {
     writeln!(out, "]").map_err(Failure::Output)
 }
 
-fn print_text(out: &mut dyn Write, chain: &Chain) -> Result<(), Failure> {
+fn print_text(out: &mut dyn Write, disk: &Disk) -> Result<(), Failure> {
     writeln!(out, "{:<16} {:<16} {:<16} Holds", "Offset", "Length", "Lies at").map_err(Failure::Output)?;
-    for entry in entries(chain) {
+    for entry in entries(disk) {
         let entry = entry?;
         let at = entry.offset.map_or("-".to_owned(), |offset| format!("{offset:#x}"));
         let holds = entry.filename.as_deref().map_or("zeros".to_owned(), printable);

@@ -2,17 +2,18 @@
 
 pub(crate) mod check;
 pub(crate) mod export;
+pub(crate) mod hash;
 pub(crate) mod info;
 mod info_configuration;
 pub(crate) mod list;
 pub(crate) mod map;
 pub(crate) mod tree;
+pub(crate) mod verify;
 
 use std::io::{self, Write};
 
 use chain_resolve::{Chain, Folder, FoundBy, SelectError, select_vms};
 use serde::Serialize;
-use vhdx_format::ReadError;
 
 use crate::args::FolderArgs;
 use crate::failure::Failure;
@@ -35,13 +36,6 @@ fn folder_report(args: &FolderArgs) -> Result<FolderReport, Failure> {
         return Err(SelectError::NoImages(folder.root().to_path_buf()).into());
     }
     Ok(report)
-}
-
-/// A failed read, with the name of the file at fault.
-fn read_failure(chain: &Chain, error: ReadError) -> Failure {
-    let index = error.layer().map_or(0, |layer| layer.0);
-    let file = chain.files().get(index).or(chain.files().first());
-    Failure::Read { path: file.map(|file| file.source.path.clone()).unwrap_or_default(), source: error }
 }
 
 /// What the user should know of how the chain was found: every parent that is not where its child says.

@@ -16,9 +16,6 @@ pub const SCHEMA: &str = "vhdx-export-manifest";
 /// The version of the schema that is written, and the newest that is read.
 pub const VERSION: u64 = 1;
 
-/// Most bytes that are read. A disk of 64 TiB without a zero in it has a million ranges of some 350 bytes each.
-const LEN_MAX: u64 = 512 << 20;
-
 /// What an export proves.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -183,11 +180,14 @@ struct Head {
 }
 
 impl Manifest {
+    /// Most bytes that are read. A disk of 64 TiB without a zero in it has a million ranges of some 350 bytes each.
+    pub const LEN_MAX: u64 = 512 << 20;
+
     /// Reads a document of at most 512 MiB, and holds it to the schema and to itself.
     pub fn parse(text: &[u8]) -> Result<Self, ManifestError> {
         let found = text.len() as u64;
-        if found > LEN_MAX {
-            return Err(ManifestError::TooLarge { found, most: LEN_MAX });
+        if found > Self::LEN_MAX {
+            return Err(ManifestError::TooLarge { found, most: Self::LEN_MAX });
         }
         let head: Head = serde_json::from_slice(text).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => ManifestError::NotAManifest,

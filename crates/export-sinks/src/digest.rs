@@ -4,7 +4,7 @@
 //! disk in it. How block digests are put together is `blksum.rs`.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -22,6 +22,20 @@ impl Sha256Digest {
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+
+    /// Of all that comes.
+    pub fn of_reader(mut reader: impl Read) -> io::Result<Self> {
+        let mut hashed = Hashed::default();
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => return Ok(hashed.finish()),
+                Ok(read) => hashed.0.update(buffer.split_at(read.min(buffer.len())).0),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     pub(crate) fn finish(hasher: Sha256) -> Self {

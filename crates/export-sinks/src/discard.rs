@@ -1,11 +1,25 @@
-//! A sink that keeps nothing: for reading a whole disk for its digests alone.
+//! Reading a whole disk for its digests alone: an export into a sink that keeps nothing.
+
+use vhdx_format::VirtualDisk;
 
 use crate::raw::Untouched;
-use crate::{Artifact, DigestSource, FilledPiece, Sink, SinkError};
+use crate::{
+    Artifact, Cancel, ContentDigests, DigestSource, ExportError, FilledPiece, Options, Progress, Sink,
+    SinkError, export,
+};
+
+/// Reads the disk as [`export`] does, and writes nothing.
+pub fn digest(
+    disk: &dyn VirtualDisk,
+    options: &Options,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<ContentDigests, ExportError> {
+    Ok(export(disk, Discard, options, progress, cancel)?.complete(cancel)?.into_export().digests)
+}
 
 /// Takes everything and makes nothing.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Discard;
+struct Discard;
 
 impl Sink for Discard {
     type Encoder = Untouched;

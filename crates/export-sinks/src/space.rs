@@ -10,7 +10,7 @@ use vhdx_format::{Content, ReadError, VirtualDisk};
 use crate::sink::Room;
 
 /// Bytes of the disk that some image stores: what a sparse copy takes at most.
-pub(crate) fn stored_len(disk: &dyn VirtualDisk) -> Result<u64, ReadError> {
+pub fn stored_len(disk: &dyn VirtualDisk) -> Result<u64, ReadError> {
     let mut len = 0_u64;
     for extent in disk.extents(disk.geometry().range()) {
         let extent = extent?;

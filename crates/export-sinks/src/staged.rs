@@ -61,6 +61,14 @@ impl StagedFile {
         Err(TargetError::Busy(path).into())
     }
 
+    /// A small file with that content, durable under its partial name.
+    pub fn with_content(target: &Target, content: &[u8]) -> Result<Self, SinkError> {
+        let stage = Self::create(target)?;
+        stage.writer().put(FileOffset(0), content)?;
+        stage.sync()?;
+        Ok(stage)
+    }
+
     fn hold(file: File, path: PathBuf, target: &Target) -> Self {
         Self {
             partial: RemovedOnDrop(Some(path.clone())),

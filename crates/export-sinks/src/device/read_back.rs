@@ -7,9 +7,7 @@ use vhdx_format::{
 };
 
 use super::{Device, DeviceSink, Medium, ReadBackError};
-use crate::{
-    BlockSums, Cancel, Completed, DigestChoice, Discard, ExportError, Options, Progress, differences, export,
-};
+use crate::{BlockSums, Cancel, Completed, DigestChoice, ExportError, Options, Progress, differences};
 
 /// Compares a device that was completed with the content, over the handle that it was written through. To be done before
 /// it is published: after a difference the caller drops `completed`, which zeroes the start of the device.
@@ -27,7 +25,7 @@ pub fn read_back<M: Medium>(
         return Err(ReadBackError::NotDigested(place()));
     };
     device.medium.forget().map_err(|source| ReadBackError::Forget { place: place(), source })?;
-    let found = digest(device, threads, progress, cancel).map_err(|error| match error {
+    let found = block_sums(device, threads, progress, cancel).map_err(|error| match error {
         ExportError::Cancelled(cancelled) => cancelled.into(),
         source => ReadBackError::Read { place: place(), source },
     })?;
@@ -42,7 +40,7 @@ pub fn read_back<M: Medium>(
     }
 }
 
-fn digest<M: Medium>(
+fn block_sums<M: Medium>(
     device: &Device<M>,
     threads: NonZeroUsize,
     progress: &dyn Progress,
@@ -50,8 +48,7 @@ fn digest<M: Medium>(
 ) -> Result<Option<BlockSums>, ExportError> {
     let options = Options { threads, digests: DigestChoice { blksum: true, ..DigestChoice::default() } };
     let written = Written { medium: &device.medium, geometry: device.geometry };
-    let read = export(&written, Discard, &options, progress, cancel)?.complete(cancel)?;
-    Ok(read.into_export().digests.blocks)
+    Ok(crate::digest(&written, &options, progress, cancel)?.blocks)
 }
 
 /// The beginning of a device as a disk.

@@ -1,0 +1,300 @@
+//! One disk on its way into one artifact, with its proof beside it.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use chain_resolve::{SelectedDisk, Selection};
+use export_manifest::{ArtifactProof, ContentProof, Manifest, Options as ArtifactOptions};
+use export_sinks::device::{self, DeviceTarget};
+use export_sinks::{
+    Cancel, Compression, DigestChoice, Export, ExportError, Options, Received, Sink, Target, compressed,
+    export, raw, survey,
+    vhdx::{self, ImageOptions},
+};
+use vhdx_format::writer::Allocation;
+use vhdx_format::{BlockSize, VirtualDisk};
+
+use super::sidecars::SidecarTargets;
+use crate::args::DiskId;
+use crate::disk::Disk;
+use crate::failure::Failure;
+use crate::identity::{self, Origin};
+use crate::plan::{self, Artifact, ExportPlan};
+use crate::report::{ArtifactReport, ContentReport, DiskReport, ExportReport, LinkReport};
+use crate::usage::UsageError;
+use crate::{progress, proof};
+
+/// One disk on its way into one artifact.
+pub(super) struct Job<'a> {
+    pub(super) plan: &'a ExportPlan,
+    pub(super) selection: &'a Selection,
+    pub(super) selected: &'a SelectedDisk,
+    pub(super) disk: &'a Disk,
+    pub(super) place: Place,
+    pub(super) sidecars: SidecarTargets,
+}
+
+/// What is written to.
+pub(super) enum Place {
+    File(Target),
+    Stdout,
+    Device(DeviceTarget),
+}
+
+/// What was written.
+pub(super) struct Written {
+    pub(super) export: Export,
+    /// Of an image: what it was written with.
+    image: Option<ImageOptions>,
+}
+
+impl Job<'_> {
+    /// Opens the sink that the plan asks for, copies the disk into it, and gives the artifact and then its proof their
+    /// names.
+    pub(super) fn write(&self, warnings: &[String], cancel: &Cancel) -> Result<Written, Failure> {
+        match self.plan.artifact {
+            Artifact::Raw => self.write_raw(warnings, cancel),
+            Artifact::Compressed(compression) => self.write_compressed(compression, warnings, cancel),
+            Artifact::Vhdx { block_size, allocation, disk_id } => {
+                let block_size = plan::block_size(block_size, self.disk);
+                self.write_image(block_size, allocation, disk_id, warnings, cancel)
+            }
+        }
+    }
+
+    fn write_raw(&self, warnings: &[String], cancel: &Cancel) -> Result<Written, Failure> {
+        let disk: &dyn VirtualDisk = self.disk;
+        let failed = |error| self.failure(error);
+        match &self.place {
+            Place::File(target) => {
+                self.copy(disk, raw::to_file(target, disk).map_err(failed)?, None, warnings, cancel)
+            }
+            Place::Stdout => self.copy(disk, raw::to_stream(stdout()?), None, warnings, cancel),
+            Place::Device(target) => self.write_device(target, warnings, cancel),
+        }
+    }
+
+    fn write_device(
+        &self,
+        target: &DeviceTarget,
+        warnings: &[String],
+        cancel: &Cancel,
+    ) -> Result<Written, Failure> {
+        let failed = |error| self.failure(error);
+        let sink = device::to_device(target, self.disk).map_err(failed)?;
+        let disk_sector = self.disk.geometry().logical_sector().bytes();
+        if sink.sector_size() != disk_sector {
+            let has = sink.sector_size();
+            self.plan.note(&[format!(
+                "the disk has sectors of {disk_sector} bytes, the device of {has}: its partitions may not be found there"
+            )]);
+        }
+        let completed = self.receive(self.disk, sink, cancel)?.complete(cancel).map_err(failed)?;
+        let drawn = progress::drawn(self.plan.progress, self.disk.geometry().size());
+        device::read_back(&completed, Options::default().threads, drawn.as_ref(), cancel)?;
+        drop(drawn);
+        let staged =
+            self.sidecars.stage(&self.manifest(completed.export(), None, warnings), completed.export())?;
+        let export = completed.publish(cancel).map_err(failed)?;
+        staged.publish()?;
+        Ok(Written { export, image: None })
+    }
+
+    fn write_compressed(
+        &self,
+        compression: Compression,
+        warnings: &[String],
+        cancel: &Cancel,
+    ) -> Result<Written, Failure> {
+        let digest = self.plan.digests.into();
+        if let Place::File(target) = &self.place {
+            let sink = compressed::to_file(target, compression, digest);
+            return self.copy(self.disk, sink.map_err(|error| self.failure(error))?, None, warnings, cancel);
+        }
+        let sink = compressed::to_stream(stdout()?, compression, digest);
+        self.copy(self.disk, sink, None, warnings, cancel)
+    }
+
+    /// The blocks of a chain that hold data are known from its tables, and its identity from its headers. Bare bytes are
+    /// read once for both before they are read to be written.
+    fn write_image(
+        &self,
+        block_size: BlockSize,
+        allocation: Allocation,
+        disk_id: DiskId,
+        warnings: &[String],
+        cancel: &Cancel,
+    ) -> Result<Written, Failure> {
+        let options = |origin| ImageOptions {
+            block_size,
+            allocation,
+            identities: identity::identities(origin, block_size, allocation, disk_id),
+            creator: concat!("vhdx-export ", env!("CARGO_PKG_VERSION")).to_owned(),
+        };
+        if let Disk::Chain(chain) = self.disk {
+            return self.write_image_of(self.disk, options(Origin::Chain(chain)), warnings, cancel);
+        }
+        if disk_id == DiskId::Keep {
+            return Err(UsageError::NoIdentity.into());
+        }
+        let digests = DigestChoice { blksum: true, ..DigestChoice::default() };
+        let survey_options = Options { digests, ..Options::default() };
+        let drawn = progress::drawn(self.plan.progress, self.disk.geometry().size());
+        let surveyed = survey(self.disk, block_size, &survey_options, drawn.as_ref(), cancel);
+        let (surveyed, digests) = surveyed.map_err(|error| self.failure(error))?;
+        drop(drawn);
+        let blksum = digests.blocks.map(|blocks| blocks.blksum);
+        let origin = Origin::Content(blksum.unwrap_or(export_sinks::Sha256Digest([0; 32])));
+        self.write_image_of(&surveyed, options(origin), warnings, cancel)
+    }
+
+    fn write_image_of(
+        &self,
+        disk: &dyn VirtualDisk,
+        options: ImageOptions,
+        warnings: &[String],
+        cancel: &Cancel,
+    ) -> Result<Written, Failure> {
+        let failed = |error| self.failure(error);
+        if let Place::File(target) = &self.place {
+            let sink = vhdx::to_file(target, disk, &options).map_err(failed)?;
+            return self.copy(disk, sink, Some(options), warnings, cancel);
+        }
+        let sink = vhdx::to_stream(stdout()?, disk, &options).map_err(failed)?;
+        self.copy(disk, sink, Some(options), warnings, cancel)
+    }
+
+    fn copy(
+        &self,
+        disk: &dyn VirtualDisk,
+        sink: impl Sink,
+        image: Option<ImageOptions>,
+        warnings: &[String],
+        cancel: &Cancel,
+    ) -> Result<Written, Failure> {
+        let failed = |error| self.failure(error);
+        let completed = self.receive(disk, sink, cancel)?.complete(cancel).map_err(failed)?;
+        let manifest = self.manifest(completed.export(), image.as_ref(), warnings);
+        let staged = self.sidecars.stage(&manifest, completed.export())?;
+        let export = completed.publish(cancel).map_err(failed)?;
+        staged.publish()?;
+        Ok(Written { export, image })
+    }
+
+    /// Copies the disk, and makes sure that its sources are what they were.
+    fn receive<S: Sink>(
+        &self,
+        disk: &dyn VirtualDisk,
+        sink: S,
+        cancel: &Cancel,
+    ) -> Result<Received<S>, Failure> {
+        let options = Options { digests: self.plan.digests, ..Options::default() };
+        let drawn = progress::drawn(self.plan.progress, disk.geometry().size());
+        let received =
+            export(disk, sink, &options, drawn.as_ref(), cancel).map_err(|error| self.failure(error))?;
+        drop(drawn);
+        self.disk.check_unchanged()?;
+        Ok(received)
+    }
+
+    fn failure(&self, error: ExportError) -> Failure {
+        match error {
+            ExportError::Read(error) => self.disk.read_failure(error),
+            other => Failure::Export(other),
+        }
+    }
+
+    fn manifest(&self, export: &Export, image: Option<&ImageOptions>, warnings: &[String]) -> Manifest {
+        let name = match &self.place {
+            Place::Stdout => "-".to_owned(),
+            Place::File(target) => proof::file_name(target.path()),
+            Place::Device(target) => proof::file_name(target.path()),
+        };
+        let artifact = ArtifactProof {
+            filename: name,
+            format: self.format().to_owned(),
+            size: export.len,
+            sha256: export.artifact.map(|digests| digests.sha256),
+            options: self.options(image),
+        };
+        proof::manifest(
+            self.selection,
+            self.selected,
+            self.disk,
+            export.content,
+            ContentProof::of(&export.digests),
+            artifact,
+            warnings,
+        )
+    }
+
+    /// What the artifact is, in one word.
+    pub(super) fn format(&self) -> &'static str {
+        match self.place {
+            Place::Device(_) => "device",
+            _ => self.plan.artifact.format(),
+        }
+    }
+
+    fn options(&self, image: Option<&ImageOptions>) -> ArtifactOptions {
+        let allocation = |allocation| match allocation {
+            Allocation::Dynamic => "dynamic",
+            Allocation::Fixed => "fixed",
+        };
+        ArtifactOptions {
+            block_size: image.map(|image| image.block_size.bytes()),
+            allocation: image.map(|image| allocation(image.allocation).to_owned()),
+            virtual_disk_id: image.map(|image| image.identities.virtual_disk.to_string()),
+            compression: match self.plan.artifact {
+                Artifact::Compressed(compression) => Some(compression.to_string()),
+                _ => None,
+            },
+        }
+    }
+
+    pub(super) fn report(&self, written: &Written, warnings: Vec<String>) -> ExportReport {
+        let options = self.options(written.image.as_ref());
+        ExportReport {
+            vm: self.selection.vm.as_ref().map(|vm| vm.name.clone()),
+            checkpoint: self.selection.checkpoint.as_ref().map(|checkpoint| checkpoint.name.clone()),
+            slot: self.selected.slot.clone(),
+            artifact: ArtifactReport {
+                path: self.name(),
+                format: self.format(),
+                size: written.export.len,
+                sha256: written.export.artifact.map(|digests| digests.sha256),
+                block_size: options.block_size,
+                virtual_disk_id: options.virtual_disk_id,
+                compression: options.compression,
+            },
+            disk: DiskReport::of(self.disk, written.export.content),
+            content: ContentReport::of(&written.export.digests),
+            chain: self.disk.links().iter().map(LinkReport::of).collect(),
+            manifest: self.sidecars.manifest_path().map(|path| path.display().to_string()),
+            warnings,
+        }
+    }
+
+    /// The artifact, as it was named.
+    pub(super) fn name(&self) -> String {
+        self.path().map_or("-".to_owned(), |path| path.display().to_string())
+    }
+
+    pub(super) fn path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::File(target) => Some(target.path()),
+            Place::Device(target) => Some(target.path()),
+            Place::Stdout => None,
+        }
+    }
+}
+
+/// Standard output without the standard library's line buffer, which would look for line ends in the disk's bytes.
+fn stdout() -> Result<File, Failure> {
+    #[cfg(unix)]
+    let owned = std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned();
+    #[cfg(windows)]
+    let owned = std::os::windows::io::AsHandle::as_handle(&io::stdout()).try_clone_to_owned();
+    owned.map(File::from).map_err(Failure::Output)
+}

@@ -1,0 +1,114 @@
+//! What stands beside an artifact: its manifest, its line for `sha256sum`, its block map.
+//!
+//! They are complete and durable before the artifact gets its name, and get theirs after it, the manifest last: a manifest
+//! never stands there without its artifact. Those of an artifact that is replaced go before it does.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use export_manifest::Manifest;
+use export_sinks::sink::Stage;
+use export_sinks::{
+    Doing, Export, ExportError, FileIdentity, Overwrite, Place as Where, SinkError, StagedFile, Target,
+    block_map, sums_line,
+};
+
+use super::job::Place;
+use crate::failure::Failure;
+use crate::plan::{ExportPlan, ManifestPlace};
+use crate::proof;
+
+const SUFFIXES: [&str; 3] = [".bmap", ".sha256", ".manifest.json"];
+
+/// The files that are to stand beside an artifact.
+pub(super) struct SidecarTargets {
+    bmap: Option<Target>,
+    sums: Option<Target>,
+    manifest: Option<Target>,
+    /// The artifact's name, where it is a file.
+    artifact: Option<PathBuf>,
+    /// Those of an artifact that is about to be replaced.
+    stale: Vec<PathBuf>,
+}
+
+/// The same, complete and durable, without their names.
+pub(super) struct StagedSidecars(Vec<StagedFile>);
+
+impl SidecarTargets {
+    /// Looks at every name before anything is written.
+    pub(super) fn of(plan: &ExportPlan, place: &Place, sources: &[FileIdentity]) -> Result<Self, Failure> {
+        let artifact = match place {
+            Place::File(target) => Some(target.path().to_path_buf()),
+            Place::Stdout | Place::Device(_) => None,
+        };
+        let target = |path| Target::new(path, plan.overwrite).forbid(sources.iter().cloned());
+        let beside = |suffix| artifact.as_deref().map(|path| target(with_suffix(path, suffix)));
+        let [bmap, sums, manifest] = SUFFIXES.map(beside);
+        let stale: Vec<Target> = match plan.overwrite {
+            Overwrite::Replace => [&bmap, &sums, &manifest].into_iter().flatten().cloned().collect(),
+            Overwrite::Refuse => Vec::new(),
+        };
+        let manifest = match &plan.sidecars.manifest {
+            ManifestPlace::Beside => manifest,
+            ManifestPlace::At(path) => Some(target(path.clone())),
+            ManifestPlace::Nowhere => None,
+        };
+        let bmap = bmap.filter(|_| plan.sidecars.bmap);
+        let sums = sums.filter(|_| plan.sidecars.sums);
+        for target in [&bmap, &sums, &manifest].into_iter().flatten() {
+            target.check().map_err(ExportError::from)?;
+        }
+        // What may not be written, a source or a folder, is nothing of an artifact's either.
+        let stale = stale.into_iter().filter(|target| target.check().is_ok());
+        let stale = stale.map(|target| target.path().to_path_buf()).collect();
+        Ok(Self { bmap, sums, manifest, artifact, stale })
+    }
+
+    pub(super) fn manifest_path(&self) -> Option<&Path> {
+        self.manifest.as_ref().map(Target::path)
+    }
+
+    /// Writes all of them, and removes those of the artifact that is replaced.
+    pub(super) fn stage(&self, manifest: &Manifest, export: &Export) -> Result<StagedSidecars, Failure> {
+        let mut staged = Vec::new();
+        let mut write = |target: &Target, content: &[u8]| -> Result<(), Failure> {
+            staged.push(StagedFile::with_content(target, content).map_err(ExportError::from)?);
+            Ok(())
+        };
+        if let (Some(target), Some(runs)) = (&self.bmap, &export.digests.runs) {
+            write(target, block_map(export.content.total(), runs).as_bytes())?;
+        }
+        if let (Some(target), Some(digests), Some(path)) = (&self.sums, &export.artifact, &self.artifact) {
+            write(target, sums_line(digests, &proof::file_name(path)).as_bytes())?;
+        }
+        if let Some(target) = &self.manifest {
+            write(target, &manifest.to_json().map_err(Failure::Output)?)?;
+        }
+        self.stale.iter().try_for_each(|path| remove(path))?;
+        Ok(StagedSidecars(staged))
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+fn remove(path: &Path) -> Result<(), Failure> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            let place = Where::File(path.to_path_buf());
+            Err(ExportError::from(SinkError::from_io(Doing::Remove, place, error)).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+impl StagedSidecars {
+    /// Gives each its name, the manifest last.
+    pub(super) fn publish(self) -> Result<(), Failure> {
+        self.0.into_iter().try_for_each(|file| file.publish().map_err(Failure::Sidecar))
+    }
+}

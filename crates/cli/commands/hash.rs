@@ -1,0 +1,96 @@
+//! `vhdx-export hash`: the digests of disks, without writing anything.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use export_sinks::{Cancel, ContentDigests, DigestChoice, ExportError, Options, digest};
+use serde::Serialize;
+use vhdx_format::VirtualDisk;
+
+use crate::args::HashArgs;
+use crate::args::ProgressStyle;
+use crate::commands::print_json;
+use crate::disk::Disk;
+use crate::failure::Failure;
+use crate::interrupt::{self, Leftovers};
+use crate::plan::{self, Wanted};
+use crate::progress;
+use crate::report::ContentReport;
+use crate::terminal::printable;
+use crate::usage::UsageError;
+
+/// The digests of one disk.
+#[derive(Serialize)]
+struct Hashed {
+    source: String,
+    virtual_size: u64,
+    content: ContentReport,
+}
+
+pub(crate) fn run(args: &HashArgs) -> Result<(), Failure> {
+    let wanted = plan::wanted(&args.digest)?;
+    if wanted == (Wanted { sha256: false, blksum: false }) {
+        return Err(UsageError::NothingToHash.into());
+    }
+    let sources = match args.sources.as_slice() {
+        [] => vec![plan::path_or_default(None)],
+        sources => sources.to_vec(),
+    };
+    let choice = &args.choice;
+    let chooses = choice.vm.is_some() || choice.checkpoint.is_some() || choice.disk.is_some();
+    if chooses && sources.len() > 1 {
+        return Err(UsageError::ChoiceForSeveral.into());
+    }
+    let cancel = Cancel::new();
+    interrupt::listen(&cancel, Leftovers::None).map_err(Failure::Signals)?;
+    let mut hashed = Vec::new();
+    for source in &sources {
+        let (size, digests) = digests_of(args, source, wanted, &cancel)?;
+        if !args.json {
+            print(source, &digests, sources.len() > 1).map_err(Failure::Output)?;
+        }
+        hashed.push(Hashed {
+            source: source.display().to_string(),
+            virtual_size: size,
+            content: ContentReport::of(&digests),
+        });
+    }
+    if args.json { print_json(&mut io::stdout().lock(), &hashed) } else { Ok(()) }
+}
+
+fn digests_of(
+    args: &HashArgs,
+    source: &Path,
+    wanted: Wanted,
+    cancel: &Cancel,
+) -> Result<(u64, ContentDigests), Failure> {
+    let selection = plan::selection_in(source, &args.choice, None)?;
+    let disk = Disk::open(&selection.only_disk()?.leaf, &selection.policy, args.choice.sector_size)?;
+    let failed = |error| match error {
+        ExportError::Read(error) => disk.read_failure(error),
+        other => Failure::Export(other),
+    };
+    let digests = DigestChoice { sha256: wanted.sha256, blksum: wanted.blksum, ..DigestChoice::default() };
+    let options = Options { digests, ..Options::default() };
+    let size = disk.geometry().size();
+    let style = if args.quiet { ProgressStyle::None } else { args.progress };
+    let drawn = progress::drawn(style, size);
+    let digests = digest(&disk, &options, drawn.as_ref(), cancel).map_err(failed)?;
+    drop(drawn);
+    disk.check_unchanged()?;
+    Ok((size, digests))
+}
+
+/// One digest a line; where there are several disks, with their names as `sha256sum` puts them.
+fn print(source: &Path, digests: &ContentDigests, with_name: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let name =
+        if with_name { format!("  {}", printable(&source.display().to_string())) } else { String::new() };
+    if let Some(sha256) = digests.sha256 {
+        writeln!(out, "sha256:{sha256}{name}")?;
+    }
+    if let Some(blocks) = &digests.blocks {
+        writeln!(out, "blksum:{}{name}", blocks.blksum)?;
+    }
+    Ok(())
+}

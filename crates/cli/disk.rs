@@ -1,0 +1,347 @@
+//! A disk that was opened, whatever holds it: a chain of VHDX images, a raw file or device, or raw in frames of zstd.
+//!
+//! What a file is taken for is decided by its name, never by its content: the content of a raw disk is the guest's, which
+//! could make it look like an image that leads to other files.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chain_resolve::{
+    Chain, ChangeError, FoundBy, OpenFile, ResolveError, SearchPolicy, SourceKinds, StoreError, open_plain,
+    resolve,
+};
+use export_sinks::FileIdentity;
+use raw_format::{RawDisk, RawError, ZstdDisk, ZstdDiskError};
+use vhdx_format::{
+    DiskRange, Extents, Geometry, GeometryError, LayerIndex, LogState, ReadAt, ReadError, SectorSize,
+    VirtualDisk,
+};
+
+use crate::failure::Failure;
+
+/// A disk that was opened.
+pub(crate) enum Disk {
+    Chain(Chain),
+    Plain(PlainDisk),
+}
+
+/// A disk whose bytes lie in one file as they are.
+pub(crate) struct PlainDisk {
+    format: PlainFormat,
+    file: Arc<OpenFile>,
+    disk: Box<dyn VirtualDisk>,
+}
+
+/// How bare bytes lie in a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PlainFormat {
+    Raw,
+    Device,
+    Zstd,
+}
+
+/// A file that the disk is read from, and what it says of itself.
+pub(crate) struct Link<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) format: &'static str,
+    pub(crate) size: u64,
+    pub(crate) found_by: &'a FoundBy,
+    /// What a VHDX has and bare bytes have not.
+    pub(crate) image: Option<ImageFacts>,
+}
+
+/// What a VHDX says of the state it holds.
+pub(crate) struct ImageFacts {
+    pub(crate) data_write_guid: String,
+    pub(crate) virtual_disk_id: String,
+    pub(crate) sequence_number: u64,
+    pub(crate) log: LogState,
+}
+
+/// A disk could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DiskError {
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot use `{}`", path.display())]
+    Raw { path: PathBuf, source: RawError },
+    #[error("cannot use `{}`", path.display())]
+    Zstd { path: PathBuf, source: ZstdDiskError },
+    #[error("`{}` holds no disk", path.display())]
+    Geometry { path: PathBuf, source: GeometryError },
+    #[error("cannot find out how long `{}` is", path.display())]
+    Length { path: PathBuf, source: std::io::Error },
+    /// No part of it can be read without all that comes before.
+    #[error("`{}` can only be read from front to back", path.display())]
+    Packed { path: PathBuf, tool: &'static str },
+}
+
+impl PlainFormat {
+    /// How a file of that name holds a disk; `None` if it is no bare disk by its name.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        if is_device(path) {
+            return Some(Self::Device);
+        }
+        match suffix(path).as_str() {
+            "raw" | "img" => Some(Self::Raw),
+            "zst" => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Device => "device",
+            Self::Zstd => "raw.zst",
+        }
+    }
+}
+
+fn suffix(path: &Path) -> String {
+    path.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default().to_ascii_lowercase()
+}
+
+#[cfg(unix)]
+fn is_device(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_block_device())
+}
+
+#[cfg(not(unix))]
+fn is_device(_: &Path) -> bool {
+    false
+}
+
+impl Disk {
+    /// Opens what is called `path`. `sector` is the logical sector of a bare disk, which does not say: that of the device,
+    /// else 512 bytes, where nothing else is known.
+    pub(crate) fn open(
+        path: &Path,
+        policy: &SearchPolicy,
+        sector: Option<SectorSize>,
+    ) -> Result<Self, DiskError> {
+        refuse_packed(path)?;
+        match PlainFormat::of(path) {
+            Some(format) => Ok(Self::Plain(PlainDisk::open(path, format, Extent::Whole(sector))?)),
+            None => Ok(Self::Chain(resolve(path, policy)?)),
+        }
+    }
+
+    /// Opens a copy of a disk of that geometry; of a raw file or a device, the beginning.
+    pub(crate) fn open_copy(path: &Path, policy: &SearchPolicy, wanted: Geometry) -> Result<Self, DiskError> {
+        refuse_packed(path)?;
+        match PlainFormat::of(path) {
+            Some(format) => Ok(Self::Plain(PlainDisk::open(path, format, Extent::Beginning(wanted))?)),
+            None => Ok(Self::Chain(resolve(path, policy)?)),
+        }
+    }
+
+    /// The files, leaf first.
+    pub(crate) fn links(&self) -> Vec<Link<'_>> {
+        match self {
+            Self::Chain(chain) => chain_links(chain),
+            Self::Plain(plain) => vec![Link {
+                path: plain.path(),
+                format: plain.format.name(),
+                size: plain.file.source().len,
+                found_by: &FoundBy::Selection,
+                image: None,
+            }],
+        }
+    }
+
+    /// What holds the disk: `vhdx`, `raw`, `raw.zst` or `device`.
+    pub(crate) fn format(&self) -> &'static str {
+        match self {
+            Self::Chain(_) => "vhdx",
+            Self::Plain(plain) => plain.format.name(),
+        }
+    }
+
+    /// The file that holds the disk, or its leaf.
+    pub(crate) fn path(&self) -> &Path {
+        self.path_of(LayerIndex(0))
+    }
+
+    /// How many files it is read from.
+    pub(crate) fn layers(&self) -> usize {
+        match self {
+            Self::Chain(chain) => chain.files().len(),
+            Self::Plain(_) => 1,
+        }
+    }
+
+    /// The file of a layer.
+    pub(crate) fn path_of(&self, layer: LayerIndex) -> &Path {
+        match self {
+            Self::Chain(chain) => {
+                let file = chain.files().get(layer.0).or(chain.files().first());
+                file.map_or(Path::new(""), |file| &file.source.path)
+            }
+            Self::Plain(plain) => plain.path(),
+        }
+    }
+
+    /// Length in bytes of the file that holds the disk, or of its leaf.
+    pub(crate) fn file_len(&self) -> u64 {
+        self.links().first().map_or(0, |link| link.size)
+    }
+
+    /// All files that are read: none of them is ever written.
+    pub(crate) fn identities(&self) -> Result<Vec<FileIdentity>, ChangeError> {
+        let handles: Vec<(&Path, &File)> = match self {
+            Self::Chain(chain) => {
+                chain.files().iter().map(|file| (file.source.path.as_path(), file.handle())).collect()
+            }
+            Self::Plain(plain) => vec![(plain.path(), plain.file.handle())],
+        };
+        let identity = |(path, file): (&Path, &File)| {
+            let identity = FileIdentity::of_open(path, file);
+            identity.map_err(|source| ChangeError::Io { path: path.to_path_buf(), source })
+        };
+        handles.into_iter().map(identity).collect()
+    }
+
+    /// Asks every file whether it still is what it was when it was opened.
+    pub(crate) fn check_unchanged(&self) -> Result<(), ChangeError> {
+        match self {
+            Self::Chain(chain) => chain.check_unchanged(),
+            Self::Plain(plain) => plain.file.check_unchanged(),
+        }
+    }
+
+    /// A failed read, with the name of the file at fault.
+    pub(crate) fn read_failure(&self, error: ReadError) -> Failure {
+        let layer = error.layer().unwrap_or(LayerIndex(0));
+        Failure::Read { path: self.path_of(layer).to_path_buf(), source: error }
+    }
+}
+
+fn chain_links(chain: &Chain) -> Vec<Link<'_>> {
+    let links = chain.links().map(|(file, layer)| {
+        let image = layer.outline();
+        Link {
+            path: &file.source.path,
+            format: "vhdx",
+            size: file.source.len,
+            found_by: &file.found_by,
+            image: Some(ImageFacts {
+                data_write_guid: image.header().data_write_guid.to_string(),
+                virtual_disk_id: image.virtual_disk_id().to_string(),
+                sequence_number: image.header().sequence_number,
+                log: image.log_state(),
+            }),
+        }
+    });
+    links.collect()
+}
+
+fn refuse_packed(path: &Path) -> Result<(), DiskError> {
+    let tool = match suffix(path).as_str() {
+        "gz" => "gzip",
+        "xz" => "xz",
+        _ => return Ok(()),
+    };
+    // A folder may be called anything, and what is not there is for the opening to tell.
+    if std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+        return Err(DiskError::Packed { path: path.to_path_buf(), tool });
+    }
+    Ok(())
+}
+
+/// How much of a file is the disk.
+#[derive(Clone, Copy)]
+enum Extent {
+    /// All of it, in logical sectors of that size.
+    Whole(Option<SectorSize>),
+    /// As much as a disk of that geometry has.
+    Beginning(Geometry),
+}
+
+impl PlainDisk {
+    fn open(path: &Path, format: PlainFormat, extent: Extent) -> Result<Self, DiskError> {
+        let file = Arc::new(open_plain(path, SourceKinds::FilesAndDevices)?);
+        let disk = match format {
+            PlainFormat::Zstd => zstd_disk(path, &file, extent)?,
+            PlainFormat::Raw | PlainFormat::Device => raw_disk(path, &file, extent)?,
+        };
+        Ok(Self { format, file, disk })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.file.source().path
+    }
+}
+
+fn zstd_disk(path: &Path, file: &Arc<OpenFile>, extent: Extent) -> Result<Box<dyn VirtualDisk>, DiskError> {
+    let sector = match extent {
+        Extent::Whole(sector) => sector.unwrap_or(SectorSize::B512),
+        Extent::Beginning(wanted) => wanted.logical_sector(),
+    };
+    let disk = ZstdDisk::open(Arc::clone(file), sector);
+    let disk = disk.map_err(|source| DiskError::Zstd { path: path.to_path_buf(), source })?;
+    Ok(Box::new(disk))
+}
+
+fn raw_disk(path: &Path, file: &Arc<OpenFile>, extent: Extent) -> Result<Box<dyn VirtualDisk>, DiskError> {
+    let geometry = match extent {
+        Extent::Beginning(wanted) => wanted,
+        Extent::Whole(sector) => {
+            let of_device = file.sector_size().and_then(SectorSize::from_bytes);
+            let sector = sector.or(of_device).unwrap_or(SectorSize::B512);
+            let len = file.byte_len();
+            let len = len.map_err(|source| DiskError::Length { path: path.to_path_buf(), source })?;
+            Geometry::new(len, sector, sector)
+                .map_err(|source| DiskError::Geometry { path: path.to_path_buf(), source })?
+        }
+    };
+    let disk = RawDisk::new(Arc::clone(file), geometry);
+    let disk = disk.map_err(|source| DiskError::Raw { path: path.to_path_buf(), source })?;
+    Ok(Box::new(disk))
+}
+
+impl VirtualDisk for Disk {
+    fn geometry(&self) -> &Geometry {
+        match self {
+            Self::Chain(chain) => chain.geometry(),
+            Self::Plain(plain) => plain.disk.geometry(),
+        }
+    }
+
+    fn extents(&self, range: DiskRange) -> Extents<'_> {
+        match self {
+            Self::Chain(chain) => chain.extents(range),
+            Self::Plain(plain) => plain.disk.extents(range),
+        }
+    }
+
+    fn layer(&self, index: LayerIndex) -> Option<&dyn ReadAt> {
+        match self {
+            Self::Chain(chain) => chain.layer(index),
+            Self::Plain(plain) => plain.disk.layer(index),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_decide_what_a_file_is_taken_for() {
+        for (name, format) in [
+            ("a.raw", Some(PlainFormat::Raw)),
+            ("a.IMG", Some(PlainFormat::Raw)),
+            ("a.raw.zst", Some(PlainFormat::Zstd)),
+            ("a.vhdx", None),
+            ("a", None),
+            ("raw", None),
+        ] {
+            assert_eq!(PlainFormat::of(Path::new(name)), format, "{name}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! A look at a whole disk before it is written, for sources whose tables do not tell which blocks hold data.
+//!
+//! A raw file stores its zeros, so a block table written from its extents alone would store them too. A survey reads the
+//! disk once, notes the blocks that hold anything else, and digests it on the way: reading twice is the price of an image
+//! that is small and has an identity of its content.
+
+use vhdx_format::blocks::BlockSet;
+use vhdx_format::extent::Coalesced;
+use vhdx_format::geometry::{BlockIndex, BlockLayout};
+use vhdx_format::{
+    BlockSize, Content, DiskOffset, DiskRange, Extent, Extents, FileOffset, Geometry, LayerIndex, ReadAt,
+    VirtualDisk,
+};
+
+use crate::raw::Untouched;
+use crate::{
+    Artifact, Cancel, ContentDigests, DigestSource, ExportError, FilledPiece, Options, Progress, Run, Sink,
+    SinkError, export,
+};
+
+/// A disk that is known to hold nothing but zeros in some of its blocks.
+pub struct Surveyed<'a> {
+    disk: &'a dyn VirtualDisk,
+    layout: BlockLayout,
+    stored: BlockSet,
+}
+
+/// Reads the whole disk, and finds out which blocks of that size hold anything but zeros.
+pub fn survey<'a>(
+    disk: &'a dyn VirtualDisk,
+    block_size: BlockSize,
+    options: &Options,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<(Surveyed<'a>, ContentDigests), ExportError> {
+    let layout = BlockLayout::new(*disk.geometry(), block_size, false);
+    let mut notes = Notes { layout: &layout, runs: Vec::new() };
+    let read = export(disk, &mut notes, options, progress, cancel)?.complete(cancel)?;
+    let digests = read.into_export().digests;
+    let stored = BlockSet::collect(&layout, notes.runs);
+    Ok((Surveyed { disk, layout, stored }, digests))
+}
+
+/// Half-open runs of blocks with data, ascending. No more than half as many as there are blocks.
+struct Notes<'a> {
+    layout: &'a BlockLayout,
+    runs: Vec<(BlockIndex, BlockIndex)>,
+}
+
+impl Notes<'_> {
+    fn note(&mut self, data: DiskRange) {
+        let block_of_last = self.layout.block_at(DiskOffset(data.end().0.saturating_sub(1)));
+        let (first, end) =
+            (self.layout.block_at(data.start()), BlockIndex(block_of_last.0.saturating_add(1)));
+        match self.runs.last_mut() {
+            Some((_, last_end)) if first <= *last_end => *last_end = end,
+            _ => self.runs.push((first, end)),
+        }
+    }
+}
+
+impl Sink for &mut Notes<'_> {
+    type Encoder = Untouched;
+
+    fn encoder(&self) -> Untouched {
+        Untouched
+    }
+
+    fn accept(&mut self, piece: &FilledPiece, (): ()) -> Result<(), SinkError> {
+        for run in piece.runs() {
+            if let Run::Data { at, bytes } = run {
+                let end = DiskOffset(at.0.saturating_add(bytes.len() as u64));
+                self.note(DiskRange::new(at, end));
+            }
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self) -> Result<Artifact, SinkError> {
+        Ok(Artifact { len: 0, sha256: None })
+    }
+
+    fn publish(self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn digest_source(&self) -> DigestSource {
+        DigestSource::Sink
+    }
+}
+
+impl Surveyed<'_> {
+    /// The parts of an extent, block by block; zeros where a block is known to have nothing else.
+    fn parts(&self, extent: Extent<Content>) -> impl Iterator<Item = Extent<Content>> {
+        let Extent { start, content, .. } = extent;
+        let end = extent.end();
+        let mut at = start;
+        std::iter::from_fn(move || {
+            let block = self.layout.block_at(at);
+            let part = DiskRange::new(at, self.layout.block_range(block).end().min(end));
+            let content = match content {
+                Content::Data { layer, at: first } if self.stored.contains(block) => {
+                    let from = first.0.saturating_add(at.since(start));
+                    Content::Data { layer, at: FileOffset(from) }
+                }
+                _ => Content::Zero,
+            };
+            at = part.end();
+            (!part.is_empty()).then(|| Extent { start: part.start(), len: part.len(), content })
+        })
+    }
+}
+
+impl VirtualDisk for Surveyed<'_> {
+    fn geometry(&self) -> &Geometry {
+        self.disk.geometry()
+    }
+
+    fn extents(&self, range: DiskRange) -> Extents<'_> {
+        let parts = self.disk.extents(range).flat_map(|extent| {
+            let (parts, error) = match extent {
+                Ok(extent) => (Some(self.parts(extent)), None),
+                Err(error) => (None, Some(Err(error))),
+            };
+            parts.into_iter().flatten().map(Ok).chain(error)
+        });
+        Box::new(Coalesced::new(parts))
+    }
+
+    fn layer(&self, index: LayerIndex) -> Option<&dyn ReadAt> {
+        self.disk.layer(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use vhdx_format::read_disk;
+
+    use super::*;
+    use crate::conformance::model::{Fill, ModelDisk, disks};
+    use crate::{NoProgress, zeros};
+
+    const BLOCK: usize = 1 << 20;
+
+    fn surveyed(disk: &ModelDisk) -> Surveyed<'_> {
+        let block_size = BlockSize::from_bytes(1 << 20).unwrap();
+        survey(disk, block_size, &Options::default(), &NoProgress, &Cancel::new()).unwrap().0
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// The same disk, its extents lawful, and a block is stored just where it holds anything.
+        #[test]
+        fn a_survey_changes_nothing_but_what_is_known_of_zeros(disk in disks()) {
+            let surveyed = surveyed(&disk);
+            let mut content = vec![0xEE; disk.content.len()];
+            read_disk(&surveyed, DiskOffset(0), &mut content).unwrap();
+            prop_assert!(content == disk.content);
+            let mut at = 0;
+            for extent in surveyed.extents(disk.geometry().range()) {
+                let extent = extent.unwrap();
+                prop_assert_eq!(extent.start.0, at);
+                at = extent.end().0;
+            }
+            prop_assert_eq!(at, disk.content.len() as u64);
+            for (block, bytes) in (0..).zip(disk.content.chunks(BLOCK)) {
+                let stores = surveyed.stored.contains(BlockIndex(block));
+                prop_assert!(stores || zeros::is_zero(bytes));
+            }
+        }
+    }
+
+    #[test]
+    fn stored_zeros_are_found() {
+        let disk = ModelDisk::new(&[(512, Fill::Noise), (16 << 20, Fill::StoredZeros), (512, Fill::Noise)]);
+        assert_eq!(surveyed(&disk).stored.len(), 2);
+    }
+}
