@@ -46,8 +46,9 @@ fn the_largest_disk_in_the_smallest_blocks_takes_less_than_256_mib() {
     child.blocks.insert(20, Block::partial((0..100).collect(), vec![(0, vec![9; 51200])]));
     let bench = Bench::with_stack(&[base, child]);
     for args in [
-        &["vm/1.vhdx", "--out", "out/m.vhdx"][..],
-        &["vm/1.vhdx", "--out", "-", "--format", "vhdx", "--block-size", "1M"],
+        // A SHA-256 of 64 TiB would take the day, and memory is the same without it.
+        &["vm/1.vhdx", "--out", "out/m.vhdx", "--digest", "none"][..],
+        &["vm/1.vhdx", "--out", "-", "--format", "vhdx", "--block-size", "1M", "--digest", "none"],
         &["map", "vm/1.vhdx"],
     ] {
         let peak = peak_mib(&bench, args);

@@ -275,7 +275,7 @@ fn a_disk_of_zeros_fits_where_its_size_would_not() {
     let script = "mount -t tmpfs -o size=16m none out && exec \"$@\"";
     for target in ["out/m.raw", "out/m.vhdx"] {
         bench
-            .call(&["vm/0.vhdx", "--out", target])
+            .call(&["vm/0.vhdx", "--out", target, "--digest", "blksum"])
             .within(&[wrapper, &["sh", "-c", script, "sh"]].concat())
             .run()
             .succeeds();
