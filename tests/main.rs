@@ -26,6 +26,8 @@ mod info_config;
 #[cfg(test)]
 mod interrupted;
 #[cfg(test)]
+mod killed;
+#[cfg(test)]
 mod list;
 #[cfg(test)]
 mod map;

@@ -23,6 +23,8 @@ pub(crate) enum UsageError {
     BmapOfImage,
     #[error("one --manifest cannot be that of several disks")]
     OneManifest,
+    #[error("`{}` cannot be the manifest: the export writes something else under that name", .0.display())]
+    SharedName(PathBuf),
     #[error("--device writes the bare disk: --format and --compress make no sense with it")]
     DeviceFormat,
     #[error("--digest none cannot be combined with a digest")]

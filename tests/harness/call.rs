@@ -48,6 +48,12 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// Gives the executable this as its standard input.
+    pub(crate) fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.command.stdin(stdin);
+        self
+    }
+
     /// Gives the executable this as its standard output.
     pub(crate) fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
         self.command.stdout(stdout);
@@ -211,6 +217,11 @@ impl Outcome {
     pub(crate) fn killed(self) -> Self {
         assert_eq!(self.status.signal(), Some(9), "\n{}", self.told());
         self
+    }
+
+    /// Whether it was an end by that signal.
+    pub(crate) fn is_killed(&self) -> bool {
+        self.status.signal() == Some(9)
     }
 
     /// The folder of targets is as it was.

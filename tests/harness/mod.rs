@@ -21,5 +21,5 @@ pub(crate) use images::{chain, filled_chain, geometry, guid, small_base, zeros_o
 pub(crate) use machines::{Web01, disk, store, time};
 #[cfg(target_os = "linux")]
 pub(crate) use opened::Opened;
-pub(crate) use tools::{Confinement, has_tool, note, skipped, succeeds};
+pub(crate) use tools::{Confinement, has_tool, note, random, skipped, succeeds};
 pub(crate) use vm_folder::{A, B, C, VmFolder, branched, fits_80_columns};

@@ -1,7 +1,10 @@
 //! Programs of other people that tests ask, and what is done where one is missing: said aloud, or refused in CI.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+
+use vhdx_format::forge::random::Random;
 
 /// Prints a line that is seen even if the test passes: the test runner holds back what `eprintln!` prints.
 pub(crate) fn note(line: &str) {
@@ -11,6 +14,14 @@ pub(crate) fn note(line: &str) {
 /// Says that something was not tested.
 pub(crate) fn skipped(what: &str) {
     note(&format!("skipped: {what}"));
+}
+
+/// Randomness that differs from run to run. The seed is said; `VHDX_EXPORT_SEED` gives it again.
+pub(crate) fn random(test: &str) -> Random {
+    let given = std::env::var("VHDX_EXPORT_SEED").ok().map(|seed| seed.parse().expect("a number"));
+    let seed = given.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+    note(&format!("{test}: VHDX_EXPORT_SEED={seed}"));
+    Random::new(seed)
 }
 
 /// Whether a program can be started. In CI it must be there.

@@ -49,6 +49,7 @@ fn usage_hint(error: &UsageError) -> &'static str {
             "leave --digest out, or have sha256 in it: of a raw image, that of the disk is that of the file"
         }
         UsageError::NoManifest => "name the manifest of the export with --manifest",
+        UsageError::SharedName(_) => "name another file with --manifest, or leave it out",
         UsageError::QuickStream => "leave --quick out: a stream is read as a whole",
         UsageError::StreamWithoutFormat => "for example `--out - --format raw`",
         UsageError::Terminal => "redirect it into a file or a pipe",

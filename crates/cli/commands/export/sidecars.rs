@@ -3,7 +3,9 @@
 //! They are complete and durable before the artifact gets its name, and get theirs after it, the manifest last: a manifest
 //! never stands there without its artifact. Those of an artifact that is replaced go before it does.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +20,7 @@ use super::job::Place;
 use crate::failure::Failure;
 use crate::plan::{ExportPlan, ManifestPlace};
 use crate::proof;
+use crate::usage::UsageError;
 
 const SUFFIXES: [&str; 3] = [".bmap", ".sha256", ".manifest.json"];
 
@@ -45,10 +48,7 @@ impl SidecarTargets {
         let target = |path| Target::new(path, plan.overwrite).forbid(sources.iter().cloned());
         let beside = |suffix| artifact.as_deref().map(|path| target(with_suffix(path, suffix)));
         let [bmap, sums, manifest] = SUFFIXES.map(beside);
-        let stale: Vec<Target> = match plan.overwrite {
-            Overwrite::Replace => [&bmap, &sums, &manifest].into_iter().flatten().cloned().collect(),
-            Overwrite::Refuse => Vec::new(),
-        };
+        let mut stale: Vec<Target> = [&bmap, &sums, &manifest].into_iter().flatten().cloned().collect();
         let manifest = match &plan.sidecars.manifest {
             ManifestPlace::Beside => manifest,
             ManifestPlace::At(path) => Some(target(path.clone())),
@@ -58,6 +58,15 @@ impl SidecarTargets {
         let sums = sums.filter(|_| plan.sidecars.sums);
         for target in [&bmap, &sums, &manifest].into_iter().flatten() {
             target.check().map_err(ExportError::from)?;
+        }
+        if let (Place::File(artifact), Some(manifest)) = (place, &manifest) {
+            refuse_shared_name(manifest, [Some(artifact), bmap.as_ref(), sums.as_ref()])?;
+        }
+        match (plan.overwrite, &plan.sidecars.manifest) {
+            (Overwrite::Refuse, _) => stale.clear(),
+            // One that stands elsewhere is the old artifact's as well.
+            (Overwrite::Replace, ManifestPlace::At(_)) => stale.extend(manifest.clone()),
+            (Overwrite::Replace, _) => {}
         }
         // What may not be written, a source or a folder, is nothing of an artifact's either.
         let stale = stale.into_iter().filter(|target| target.check().is_ok());
@@ -90,6 +99,32 @@ impl SidecarTargets {
     }
 }
 
+/// A manifest may be told to stand anywhere, but not where something else of the same export comes to stand.
+fn refuse_shared_name<'a>(
+    manifest: &Target,
+    others: impl IntoIterator<Item = Option<&'a Target>>,
+) -> Result<(), UsageError> {
+    let names =
+        |target: &Target| [target.path().to_path_buf(), target.partial()].map(|path| real_name(&path));
+    let taken: HashSet<PathBuf> = others.into_iter().flatten().flat_map(names).collect();
+    if names(manifest).iter().any(|name| taken.contains(name)) {
+        return Err(UsageError::SharedName(manifest.path().to_path_buf()));
+    }
+    Ok(())
+}
+
+/// The name in the folder that it really lies in. A link by that name is not followed: it is what would be replaced.
+fn real_name(path: &Path) -> PathBuf {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    match (fs::canonicalize(folder), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path.to_path_buf(),
+    }
+}
+
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
@@ -97,7 +132,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 fn remove(path: &Path) -> Result<(), Failure> {
-    match std::fs::remove_file(path) {
+    match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             let place = Where::File(path.to_path_buf());
             Err(ExportError::from(SinkError::from_io(Doing::Remove, place, error)).into())
