@@ -20,6 +20,8 @@ mod damaged;
 #[cfg(test)]
 mod export;
 #[cfg(test)]
+mod full;
+#[cfg(test)]
 mod info;
 #[cfg(test)]
 mod info_config;
