@@ -18,6 +18,8 @@ mod check_damaged;
 #[cfg(test)]
 mod damaged;
 #[cfg(test)]
+mod devices;
+#[cfg(test)]
 mod export;
 #[cfg(test)]
 mod full;
@@ -45,6 +47,8 @@ mod peers;
 mod refusals;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod sidecars;
 #[cfg(test)]
 mod table;
 #[cfg(test)]
