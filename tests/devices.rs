@@ -1,18 +1,17 @@
 //! Block devices: as targets, as sources, as copies that are verified. Loop devices stand for them, which take root.
 //!
-//! Each test has devices of its own and gives them back. A device is looked at through its node, as whoever uses it would.
+//! Each test has devices of its own and gives them back.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::Write;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Mutex;
 
 use vhdx_format::forge::random::Random;
 use vhdx_format::forge::{SparseFile, disk_of};
 
-use crate::harness::{Bench, chain, has_tool, sha256_and_content, skipped, succeeds, zeros_of};
+use crate::harness::{Bench, Loop, chain, has_tool, sha256_and_content, skipped, succeeds, zeros_of};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -20,66 +19,18 @@ const GIB: u64 = 1 << 30;
 /// Size of the disk of [`chain`].
 const DISK: u64 = 4 * MIB + 4096;
 
-/// A loop device; dropped, it is detached.
-struct Loop {
-    node: String,
-}
-
-/// Finding a free one and taking it are two steps.
-static ATTACHING: Mutex<()> = Mutex::new(());
-
-impl Loop {
-    /// One that shows that file. `None`, said aloud, where this machine has none for us.
-    fn showing(file: &Path) -> Option<Self> {
-        let _guard = ATTACHING.lock().unwrap();
-        let attach = || {
-            let made = Command::new("losetup").args(["--find", "--show"]).arg(file).output().ok()?;
-            let node = String::from_utf8(made.stdout).unwrap().trim().to_owned();
-            made.status.success().then_some(Self { node })
-        };
-        // Other programs find free ones as well, and may be faster.
-        let made = (0..5).find_map(|_| attach());
-        if made.is_none() {
-            skipped("devices: this machine does not allow `losetup --find`");
-        }
-        made
-    }
-
-    /// One of that size with old data everywhere: noise and, beyond the disk, marks.
-    fn used(bench: &Bench, name: &str, size: u64) -> Option<Self> {
-        let old: Vec<u8> = match size {
-            0..DISK => vec![0xFF; size as usize],
-            _ => [Random::new(size).bytes(DISK as usize), vec![0xFF; (size - DISK) as usize]].concat(),
-        };
-        bench.write(name, &old);
-        Self::showing(&bench.path(name))
-    }
-
-    fn file(&self) -> File {
-        File::options().read(true).write(true).open(&self.node).unwrap()
-    }
-
-    fn bytes(&self, from: u64, len: u64) -> Vec<u8> {
-        let mut file = self.file();
-        file.seek(SeekFrom::Start(from)).unwrap();
-        let mut bytes = Vec::new();
-        file.take(len).read_to_end(&mut bytes).unwrap();
-        bytes
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        let detached = succeeds(&["losetup", "--detach", &self.node]);
-        assert!(std::thread::panicking() || detached, "{} stays", self.node);
-    }
-}
-
 /// What a shell prints for a command.
 fn shell(command: &str) -> String {
     let output = Command::new("sh").args(["-c", command]).output().unwrap();
     assert!(output.status.success(), "{command}");
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// A device of that size with old data: noise and, behind the disk, marks. One that is too small has marks only.
+fn used(bench: &Bench, size: u64) -> Option<Loop> {
+    let noise = if size < DISK { 0 } else { DISK };
+    let marks = vec![0xFF; (size - noise) as usize];
+    Loop::holding(bench, "used", &[Random::new(size).bytes(noise as usize), marks].concat())
 }
 
 fn bench() -> Bench {
@@ -91,7 +42,7 @@ fn a_device_with_old_data_gets_the_disk_and_keeps_what_lies_behind() {
     let bench = bench();
     let disk = disk_of(&chain("vm"));
     let size = DISK + 3 * MIB;
-    let Some(device) = Loop::used(&bench, "used", size) else { return };
+    let Some(device) = used(&bench, size) else { return };
     let node = device.node.as_str();
     let args = ["vm/2.vhdx", "--device", "--out", node, "--manifest", "out/device.json"];
     let report = bench.run(&[&args[..], &["--json"]].concat()).succeeds().json();
@@ -131,7 +82,7 @@ fn a_device_with_old_data_gets_the_disk_and_keeps_what_lies_behind() {
 #[test]
 fn a_device_is_a_source_like_any_other() {
     let bench = bench();
-    let Some(device) = Loop::used(&bench, "used", DISK + MIB) else { return };
+    let Some(device) = used(&bench, DISK + MIB) else { return };
     let node = device.node.as_str();
     bench.run(&[node, "--out", "out/m.raw"]).succeeds();
     let bytes = device.bytes(0, DISK + MIB);
@@ -148,7 +99,7 @@ fn a_device_is_a_source_like_any_other() {
 #[test]
 fn a_device_that_the_disk_does_not_fit_on_is_neither_written_nor_a_copy() {
     let bench = bench();
-    let Some(device) = Loop::used(&bench, "small", 4 * MIB) else { return };
+    let Some(device) = used(&bench, 4 * MIB) else { return };
     let node = device.node.as_str();
     let told = format!("has {} bytes, but the disk needs {DISK}", 4 * MIB);
     bench
@@ -185,7 +136,7 @@ fn a_device_that_is_read_is_never_written() {
 #[test]
 fn only_a_device_is_written_as_one_and_only_if_that_was_said() {
     let bench = bench();
-    let Some(device) = Loop::used(&bench, "used", DISK) else { return };
+    let Some(device) = used(&bench, DISK) else { return };
     let node = device.node.as_str();
     let before = device.bytes(0, DISK);
     bench.write("out/file", b"precious");
@@ -232,7 +183,7 @@ impl Drop for Mount {
 #[test]
 fn a_mounted_device_is_not_written() {
     let bench = bench();
-    let Some(device) = Loop::used(&bench, "used", 16 * MIB) else { return };
+    let Some(device) = used(&bench, 16 * MIB) else { return };
     let node = device.node.as_str();
     let Some(mount) = Mount::of(node, bench.path("mounted here")) else { return };
     File::create(mount.0.join("file")).unwrap().write_all(b"precious").unwrap();

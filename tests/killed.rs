@@ -5,14 +5,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::os::unix::fs::FileExt;
 
+use vhdx_format::forge::disk_of;
 use vhdx_format::forge::random::Random;
 
-use crate::harness::{Bench, Content, chain, has_tool, note, random, skipped, succeeds};
+use crate::harness::{Bench, Content, Loop, Outcome, chain, has_tool, note, random, skipped, succeeds};
 
 /// Calls that change a file or its name, or stand between those that do.
 const CALLS: &str = "openat,close,statx,flock,ftruncate,fallocate,lseek,pread64,write,pwrite64,fsync,fdatasync,\
                      rename,renameat2,link,linkat,unlink,unlinkat";
+
+/// Length of the start of a device that is written last.
+const HEAD: u64 = 1 << 20;
 
 /// How often each way to export is killed.
 const KILLS: usize = 16;
@@ -68,9 +73,7 @@ impl<'a> Way<'a> {
         }
         let old = files(bench, "out");
         let args = [&args[..], if is_forced { &["--force"] } else { &[] }].concat();
-        let watch = ["strace", "-f", "-qq", "-o", "calls", "-e", &format!("trace={CALLS}")];
-        bench.call(&args).within(&watch).run().succeeds();
-        let moments = moments(&fs::read_to_string(bench.path("calls")).unwrap());
+        let moments = watched(bench, &args, ".partial");
         let new = files(bench, "out");
         let way = Self { bench, args, artifact, manifest, old, new, moments };
         assert!(way.old.is_empty() || way.old.keys().eq(way.new.keys()), "{:?}", way.args);
@@ -87,19 +90,7 @@ impl<'a> Way<'a> {
     fn is_killed_at(&self, moment: &Moment) -> bool {
         clear(self.bench, "out");
         copy(self.bench, "old", "out");
-        let Moment { call, count } = moment;
-        let kill = [
-            "strace",
-            "-f",
-            "-qq",
-            "-o",
-            "/dev/null",
-            "-e",
-            &format!("trace={call}"),
-            "-e",
-            &format!("inject={call}:signal=SIGKILL:when={count}"),
-        ];
-        let outcome = self.bench.call(&self.args).within(&kill).run();
+        let outcome = killed_at(self.bench, &self.args, moment);
         let is_killed = files(self.bench, "out") != self.new || outcome.is_killed();
         if is_killed {
             outcome.killed()
@@ -159,14 +150,28 @@ fn copy(bench: &Bench, from: &str, to: &str) {
     }
 }
 
-/// The calls of a run from the first partial file on, as strace has written them: `PID NAME(…`. Those that strace tells
-/// in two parts count once.
-fn moments(calls: &str) -> Vec<Moment> {
+/// Runs to the end, and gives the moments from the first call on that names a file which ends like this.
+fn watched(bench: &Bench, args: &[&str], end: &str) -> Vec<Moment> {
+    let watch = ["strace", "-f", "-qq", "-o", "calls", "-e", &format!("trace={CALLS}")];
+    bench.call(args).within(&watch).run().succeeds();
+    moments(&fs::read_to_string(bench.path("calls")).unwrap(), &format!("{end}\""))
+}
+
+/// Runs, to be killed at that moment if it comes.
+fn killed_at(bench: &Bench, args: &[&str], moment: &Moment) -> Outcome {
+    let Moment { call, count } = moment;
+    let (trace, kill) = (format!("trace={call}"), format!("inject={call}:signal=SIGKILL:when={count}"));
+    bench.call(args).within(&["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &kill]).run()
+}
+
+/// The calls of a run from the one on that has `first` in it, as strace has written them: `PID NAME(…`. Those that it
+/// tells in two parts count once.
+fn moments(calls: &str, first: &str) -> Vec<Moment> {
     let mut counts: HashMap<(&str, &str), usize> = HashMap::new();
     let mut moments = Vec::new();
     let mut has_begun = false;
     for line in calls.lines() {
-        has_begun |= line.contains(".partial\"");
+        has_begun |= line.contains(first);
         let Some((thread, rest)) = line.split_once(' ') else { continue };
         let Some((call, _)) = rest.trim_start().split_once('(') else { continue };
         if !call.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
@@ -181,6 +186,10 @@ fn moments(calls: &str) -> Vec<Moment> {
     moments
 }
 
+fn among<'a>(moments: &'a [Moment], random: &mut Random) -> &'a Moment {
+    &moments[random.below(moments.len() as u64) as usize]
+}
+
 /// How many runs were killed, and how many of them after the image had its name.
 fn kill(way: &Way<'_>, random: &mut Random) -> (usize, usize) {
     let is_naming = |moment: &&Moment| moment.call.starts_with("rename");
@@ -190,8 +199,7 @@ fn kill(way: &Way<'_>, random: &mut Random) -> (usize, usize) {
         assert!(attempt < 20 * KILLS, "{:?} is hardly ever killed", way.args);
         // Every other time one of the last steps, of which there are few.
         let from = if attempt % 2 == 0 { 0 } else { first_name.saturating_sub(12) };
-        let among = &way.moments[from..];
-        let moment = &among[random.below(among.len() as u64) as usize];
+        let moment = among(&way.moments[from..], random);
         if !way.is_killed_at(moment) {
             continue;
         }
@@ -225,10 +233,64 @@ fn a_killed_export_leaves_whole_images_and_their_own_proofs_only() {
     let (mut killed, mut named) = (0, 0);
     for (artifact, manifest, options, is_forced) in ways {
         let way = Way::of(&bench, artifact, manifest, options, is_forced);
-        let (kills, names) = kill(&way, &mut random);
-        killed += kills;
-        named += names;
+        let (all, with_name) = kill(&way, &mut random);
+        killed += all;
+        named += with_name;
     }
     note(&format!("killed {killed} times, {named} of them with the new image under its name"));
     assert!(killed >= 100 && named > 0 && named < killed);
+}
+
+/// What a device held can not be given back, but it does not begin like the disk before it is the disk.
+#[test]
+fn a_killed_export_to_a_device_leaves_the_whole_disk_or_one_without_its_start() {
+    if !can_trace() {
+        return;
+    }
+    let mut random = random("killed, device");
+    let bench = Bench::with_stack(&chain("vm"));
+    let disk = disk_of(&chain("vm"));
+    let old = vec![0xFF; disk.len()];
+    let Some(device) = Loop::holding(&bench, "used", &old) else { return };
+    let node = device.node.as_str();
+    let args = ["vm/2.vhdx", "--quiet", "--device", "--out", node, "--manifest", "out/m.json"];
+    let moments = watched(&bench, &args, node);
+    let (mut killed, mut whole) = (0, 0);
+    for attempt in 0..20 * KILLS {
+        clear(&bench, "out");
+        device.file().write_all_at(&old, 0).unwrap();
+        // Every other time one of the last steps.
+        let from = if attempt % 2 == 0 { 0 } else { moments.len().saturating_sub(40) };
+        let moment = among(&moments[from..], &mut random);
+        let outcome = killed_at(&bench, &args, moment);
+        if !outcome.is_killed() {
+            outcome.succeeds();
+            continue;
+        }
+        killed += 1;
+        let head = device.bytes(0, HEAD);
+        let is_old = head.iter().all(|&byte| byte == 0xFF);
+        let is_blank = head.iter().all(|&byte| byte == 0 || byte == 0xFF);
+        if is_blank {
+            let is_untouched = device.bytes(0, disk.len() as u64) == old;
+            assert!(is_untouched || !is_old, "the old start before other data: {moment:?}");
+            assert!(!bench.path("out/m.json").exists(), "a manifest without the disk: {moment:?}");
+        } else {
+            whole += 1;
+            assert!(
+                device.bytes(0, disk.len() as u64) == disk,
+                "half a disk that begins like it: {moment:?}"
+            );
+        }
+        if bench.path("out/m.json").exists() {
+            bench.run(&["verify", node, "--manifest", "out/m.json"]).succeeds();
+        }
+        if killed == KILLS {
+            break;
+        }
+    }
+    note(&format!("killed {killed} times, {whole} of them with the whole disk on the device"));
+    assert_eq!(killed, KILLS);
+    bench.run(&[&args[..], &["--force"]].concat()).succeeds();
+    bench.run(&["verify", node, "--manifest", "out/m.json"]).succeeds();
 }

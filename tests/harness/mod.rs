@@ -7,6 +7,7 @@ mod bench;
 mod call;
 mod content;
 mod images;
+mod loops;
 mod machines;
 #[cfg(target_os = "linux")]
 mod opened;
@@ -18,6 +19,7 @@ pub(crate) use bench::Bench;
 pub(crate) use call::{Call, Outcome, Running};
 pub(crate) use content::{Content, content_of, sha256_and_content};
 pub(crate) use images::{chain, filled_chain, geometry, guid, small_base, zeros_of};
+pub(crate) use loops::Loop;
 pub(crate) use machines::{Web01, disk, store, time};
 #[cfg(target_os = "linux")]
 pub(crate) use opened::Opened;
