@@ -25,7 +25,7 @@ pub(super) fn tell(args: &VerifyArgs, verified: &Verified<'_>) -> Result<(), Fai
         say(&mismatch(verified));
         return Ok(());
     }
-    if args.quiet { Ok(()) } else { print(verified).map_err(Failure::Output) }
+    if args.talk.quiet { Ok(()) } else { print(verified).map_err(Failure::Output) }
 }
 
 fn print(verified: &Verified<'_>) -> io::Result<()> {
