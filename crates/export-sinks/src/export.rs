@@ -12,11 +12,12 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use vhdx_format::{DiskOffset, VirtualDisk};
 
 use crate::digesting::{OrderedDigests, PieceDigests};
-use crate::follow::{ArtifactSource, Next, Train, joined};
+use crate::follow::{Next, Train, joined};
 use crate::piece::{Piece, Pieces};
+use crate::sink::DigestSource;
 use crate::{
-    ArtifactDigests, Cancel, ContentDigests, DigestChoice, Encode, ExportError, FilledPiece, Progress, Sink,
-    Tally,
+    ArtifactDigests, Cancel, ContentDigests, DigestChoice, Encode, ExportError, FilledPiece, Progress,
+    Sha256Digest, Sink, Tally,
 };
 
 /// How to run an export.
@@ -59,7 +60,8 @@ pub struct Received<S> {
     sink: S,
     content: Tally,
     digests: ContentDigests,
-    artifact: ArtifactSource,
+    /// What a follower digested for the artifact.
+    followed: Option<Sha256Digest>,
 }
 
 /// An artifact that is complete and durable but has no name yet. Dropped, it leaves nothing behind.
@@ -75,10 +77,10 @@ impl<S: Sink> Received<S> {
     pub fn complete(mut self, cancel: &Cancel) -> Result<Completed<S>, ExportError> {
         cancel.check()?;
         let made = self.sink.complete()?;
-        let sha256 = match self.artifact {
-            ArtifactSource::Content => self.digests.sha256,
-            ArtifactSource::Follower(sha256) => sha256,
-            ArtifactSource::Sink => made.sha256,
+        let sha256 = match self.sink.digest_source() {
+            DigestSource::Content => self.digests.sha256,
+            DigestSource::Follower(_) => self.followed,
+            DigestSource::Sink => made.sha256,
         };
         let export = Export {
             len: made.len,
@@ -130,14 +132,15 @@ pub fn export<S: Sink>(
     if copied.content.total() != end.0 {
         return Err(ExportError::BrokenExtents { expected: end, found: DiskOffset(copied.content.total()) });
     }
-    Ok(Received { sink, content: copied.content, digests: copied.digests, artifact: copied.artifact })
+    Ok(Received { sink, content: copied.content, digests: copied.digests, followed: copied.followed })
 }
 
 /// What is known when the last piece has gone through.
 struct Copied {
     content: Tally,
     digests: ContentDigests,
-    artifact: ArtifactSource,
+    /// What a follower digested for the artifact.
+    followed: Option<Sha256Digest>,
 }
 
 /// Runs the threads.
@@ -168,7 +171,7 @@ fn copy<S: Sink>(
     let queue = Mutex::new(Queue { pieces: Pieces::of(disk), free, taken: 0 });
     thread::scope(|scope| {
         let train = Train::start(scope, &*sink, options.digests, give_back.clone())?;
-        for _ in 0..train.followers().saturating_add(threads).saturating_mul(2).saturating_add(2) {
+        for _ in 0..train.len().saturating_add(threads).saturating_mul(2).saturating_add(2) {
             // An empty vector: what never holds data never takes memory. Sending can not fail, `free` is alive.
             let _ = give_back.send(Vec::new());
         }
@@ -191,9 +194,9 @@ fn copy<S: Sink>(
             joined(handle);
         }
         let sha256 = content.map(joined).transpose();
-        let artifact = artifact.join();
+        let followed = artifact.map(joined).transpose();
         let (content, digests) = accepted?;
-        Ok(Copied { content, digests: ContentDigests { sha256: sha256?, ..digests }, artifact: artifact? })
+        Ok(Copied { content, digests: ContentDigests { sha256: sha256?, ..digests }, followed: followed? })
     })
 }
 

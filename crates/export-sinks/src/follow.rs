@@ -36,14 +36,6 @@ impl Follow for RawStream<Hashed> {
     }
 }
 
-/// Where the SHA-256 of the artifact comes from, with what is known of it.
-#[derive(Debug)]
-pub(crate) enum ArtifactSource {
-    Content,
-    Follower(Option<Sha256Digest>),
-    Sink,
-}
-
 /// What a thread returned; its panic becomes ours.
 pub(crate) fn joined<T>(handle: ScopedJoinHandle<'_, T>) -> T {
     handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -53,25 +45,11 @@ pub(crate) type FollowerHandle<'scope> = ScopedJoinHandle<'scope, Result<Sha256D
 
 /// The followers, and where an accepted piece goes.
 pub(crate) struct Train<'scope> {
+    /// What digests the content.
     pub(crate) content: Option<FollowerHandle<'scope>>,
-    pub(crate) artifact: ArtifactHandle<'scope>,
+    /// What digests the artifact, where that is a follower's to do.
+    pub(crate) artifact: Option<FollowerHandle<'scope>>,
     pub(crate) next: Next,
-}
-
-pub(crate) enum ArtifactHandle<'scope> {
-    Content,
-    Follower(Option<FollowerHandle<'scope>>),
-    Sink,
-}
-
-impl ArtifactHandle<'_> {
-    pub(crate) fn join(self) -> Result<ArtifactSource, SinkError> {
-        Ok(match self {
-            Self::Content => ArtifactSource::Content,
-            Self::Follower(handle) => ArtifactSource::Follower(handle.map(joined).transpose()?),
-            Self::Sink => ArtifactSource::Sink,
-        })
-    }
 }
 
 /// Where a piece goes next.
@@ -107,20 +85,16 @@ impl<'scope> Train<'scope> {
             thread.map_err(ExportError::Thread)
         };
         let artifact = match sink.digest_source() {
-            DigestSource::Content => ArtifactHandle::Content,
-            DigestSource::Sink => ArtifactHandle::Sink,
-            DigestSource::Follower(follower) if choice.artifact => {
-                ArtifactHandle::Follower(Some(follow(follower)?))
-            }
-            DigestSource::Follower(_) => ArtifactHandle::Follower(None),
+            DigestSource::Follower(follower) if choice.artifact => Some(follow(follower)?),
+            _ => None,
         };
         let content = choice.sha256.then(|| follow(content_hasher())).transpose()?;
         Ok(Self { content, artifact, next })
     }
 
-    pub(crate) fn followers(&self) -> usize {
-        usize::from(self.content.is_some())
-            .saturating_add(usize::from(matches!(self.artifact, ArtifactHandle::Follower(Some(_)))))
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        [&self.content, &self.artifact].into_iter().flatten().count()
     }
 }
 
