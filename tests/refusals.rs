@@ -80,7 +80,7 @@ fn what_is_neither_file_nor_folder_is_refused_without_being_opened() {
     assert!(Command::new("mkfifo").arg(bench.path("vm/pipe.vhdx")).status().unwrap().success());
     std::os::unix::net::UnixListener::bind(bench.path("vm/socket.vhdx")).unwrap();
     for (source, kind) in
-        [("vm/pipe.vhdx", "a FIFO"), ("vm/socket.vhdx", "a socket"), ("/dev/zero", "a device")]
+        [("vm/pipe.vhdx", "a FIFO"), ("vm/socket.vhdx", "a socket"), ("/dev/zero", "a character device")]
     {
         let texts = [source, kind, "expected a regular file"];
         bench.run(&[source, "--out", "out/m.raw"]).fails(6).says(&texts);
@@ -146,7 +146,8 @@ fn an_existing_target_is_replaced_by_force_only() {
     // A link that leads nowhere has the name, too; what it names does not come into being.
     bench.link("out/dangling.raw", "nowhere.raw");
     bench.run(&["vm/2.vhdx", "--out", "out/dangling.raw"]).fails(7).says(&["exists"]);
-    assert_eq!(bench.names_in("out"), ["dangling.raw", "m.raw", "m.vhdx"]);
+    let names = ["dangling.raw", "m.raw", "m.raw.manifest.json", "m.vhdx", "m.vhdx.manifest.json"];
+    assert_eq!(bench.names_in("out"), names);
 }
 
 /// Under any name, with and without --force, for the leaf and for what it is built on.

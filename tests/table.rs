@@ -12,9 +12,9 @@ fn file(name: &str) -> String {
 /// Codes that no constant names: success, and 128 with the number of SIGINT or SIGTERM.
 const UNNAMED: [u8; 4] = [0, 129, 130, 143];
 
-/// The constants `code::NAME: u8 = N;` of failure.rs.
+/// The constants `NAME: u8 = N;` of the table in the source.
 fn in_source() -> Vec<u8> {
-    let source = file("crates/cli/failure.rs");
+    let source = file("crates/cli/failure/code.rs");
     let constants = source.lines().filter_map(|line| line.trim().strip_prefix("pub(crate) const "));
     let codes = constants.filter_map(|rest| rest.split_once(": u8 = ")?.1.strip_suffix(';')?.parse().ok());
     let mut codes: Vec<u8> = codes.chain(UNNAMED).collect();

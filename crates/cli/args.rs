@@ -188,12 +188,8 @@ pub(crate) struct ExportArgs {
     /// Print the result as a JSON document
     #[arg(long)]
     pub(crate) json: bool,
-    /// How to show progress, on standard error
-    #[arg(long, value_enum, value_name = "HOW", default_value_t = ProgressStyle::Auto)]
-    pub(crate) progress: ProgressStyle,
-    /// Print nothing but errors
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) talk: TalkArgs,
 }
 
 /// Arguments of `info`.
@@ -246,12 +242,8 @@ pub(crate) struct HashArgs {
     /// Print a JSON document
     #[arg(long)]
     pub(crate) json: bool,
-    /// How to show progress, on standard error
-    #[arg(long, value_enum, value_name = "HOW", default_value_t = ProgressStyle::Auto)]
-    pub(crate) progress: ProgressStyle,
-    /// Print nothing but the digests and errors
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) talk: TalkArgs,
 }
 
 /// Arguments of `verify`.
@@ -272,12 +264,26 @@ pub(crate) struct VerifyArgs {
     /// Print a JSON document
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) talk: TalkArgs,
+}
+
+/// What is said besides the result.
+#[derive(Debug, Args)]
+pub(crate) struct TalkArgs {
     /// How to show progress, on standard error
     #[arg(long, value_enum, value_name = "HOW", default_value_t = ProgressStyle::Auto)]
-    pub(crate) progress: ProgressStyle,
-    /// Print nothing but errors
+    progress: ProgressStyle,
+    /// Print nothing but errors, and what was asked for
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+impl TalkArgs {
+    /// How progress is shown.
+    pub(crate) fn progress(&self) -> ProgressStyle {
+        if self.quiet { ProgressStyle::None } else { self.progress }
+    }
 }
 
 /// A digest of a disk's content.

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chain_resolve::{
-    Chain, ChangeError, FoundBy, OpenFile, ResolveError, SearchPolicy, SourceKinds, StoreError, open_plain,
-    resolve,
+    Chain, ChangeError, FoundBy, OpenFile, ResolveError, SearchPolicy, SourceFile, SourceKinds, StoreError,
+    open_plain, resolve,
 };
 use export_sinks::FileIdentity;
 use raw_format::{RawDisk, RawError, ZstdDisk, ZstdDiskError};
@@ -162,11 +162,6 @@ impl Disk {
         }
     }
 
-    /// The file that holds the disk, or its leaf.
-    pub(crate) fn path(&self) -> &Path {
-        self.path_of(LayerIndex(0))
-    }
-
     /// How many files it is read from.
     pub(crate) fn layers(&self) -> usize {
         match self {
@@ -183,6 +178,14 @@ impl Disk {
                 file.map_or(Path::new(""), |file| &file.source.path)
             }
             Self::Plain(plain) => plain.path(),
+        }
+    }
+
+    /// The file that holds the disk, or its leaf, as it was opened.
+    pub(crate) fn file(&self) -> Option<&dyn ReadAt> {
+        match self {
+            Self::Chain(chain) => chain.files().first().map(|file| file.handle() as &dyn ReadAt),
+            Self::Plain(plain) => Some(&*plain.file),
         }
     }
 
@@ -272,7 +275,19 @@ impl PlainDisk {
         Ok(Self { format, file, disk })
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    pub(crate) fn format(&self) -> PlainFormat {
+        self.format
+    }
+
+    pub(crate) fn source(&self) -> &SourceFile {
+        self.file.source()
+    }
+
+    pub(crate) fn geometry(&self) -> &Geometry {
+        self.disk.geometry()
+    }
+
+    fn path(&self) -> &Path {
         &self.file.source().path
     }
 }

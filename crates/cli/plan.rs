@@ -133,13 +133,13 @@ impl ExportPlan {
             sidecars,
             overwrite: if args.force { Overwrite::Replace } else { Overwrite::Refuse },
             space_check: if args.no_space_check { SpaceCheck::Waived } else { SpaceCheck::Required },
-            results: match (args.json, args.quiet) {
+            results: match (args.json, args.talk.quiet) {
                 (true, _) => Results::Json,
                 (false, true) => Results::Nothing,
                 (false, false) => Results::Text,
             },
-            notes: if args.quiet { Notes::Hidden } else { Notes::Shown },
-            progress: if args.quiet { ProgressStyle::None } else { args.progress },
+            notes: if args.talk.quiet { Notes::Hidden } else { Notes::Shown },
+            progress: args.talk.progress(),
             source: args.source,
         })
     }

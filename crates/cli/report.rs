@@ -10,7 +10,7 @@ use export_sinks::{ContentDigests, Sha256Digest, Tally};
 use serde::Serialize;
 use vhdx_format::{Content, Extent, ImageKind, Layer, LayerIndex, LogState, ParentLocator, VirtualDisk};
 
-use crate::disk::{Disk, Link};
+use crate::disk::{Disk, Link, PlainDisk};
 
 /// What an image says of itself.
 #[derive(Debug, Serialize)]
@@ -140,6 +140,33 @@ impl ImageInfo {
             child.full_backing_filename = Some(parent);
         }
         infos
+    }
+}
+
+/// What is known of a bare disk.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct PlainInfo {
+    pub(crate) filename: String,
+    pub(crate) format: &'static str,
+    pub(crate) virtual_size: u64,
+    /// Bytes that the file takes on its file system.
+    pub(crate) actual_size: u64,
+    pub(crate) file_size: u64,
+    pub(crate) logical_sector_size: u32,
+}
+
+impl PlainInfo {
+    pub(crate) fn of(disk: &PlainDisk) -> Self {
+        let source = disk.source();
+        Self {
+            filename: source.path.display().to_string(),
+            format: disk.format().name(),
+            virtual_size: disk.geometry().size(),
+            actual_size: source.allocated,
+            file_size: source.len,
+            logical_sector_size: disk.geometry().logical_sector().bytes(),
+        }
     }
 }
 

@@ -49,7 +49,12 @@ fn a_folder_gets_every_disk_under_a_name_that_tells_what_it_is() {
         let machine = Machine::new(&history, form);
         let args = ["vm", "--checkpoint", "Before update", "--format", "raw", "--out", "out/all/", "--json"];
         let reports = machine.bench.run(&args).succeeds().json();
-        let names = ["web01_Before update_data.raw", "web01_Before update_web01.raw"];
+        let names = [
+            "web01_Before update_data.raw",
+            "web01_Before update_data.raw.manifest.json",
+            "web01_Before update_web01.raw",
+            "web01_Before update_web01.raw.manifest.json",
+        ];
         assert_eq!(machine.bench.names_in("out/all"), names);
         for disk in history.state(Some(second)) {
             let name = format!("out/all/web01_Before update_{}.raw", disk.stem);
@@ -82,7 +87,8 @@ fn two_disks_of_one_stem_get_two_files() {
     machine.bench.write(&format!("vm/{}", history.files(Form::Store)[0].path), &store);
     let args = ["vm", "--disk", "disk", "--out", "out/m.raw"];
     machine.bench.run(&args).fails(4).says(&["2 disks to choose from", "scsi0:0", "scsi0:1"]);
-    machine.bench.run(&["vm", "--format", "raw", "--out", "out/all/"]).succeeds();
+    let args = ["vm", "--format", "raw", "--out", "out/all/", "--manifest", "none"];
+    machine.bench.run(&args).succeeds();
     let names = ["web01_@current_disk.raw", "web01_@current_disk_scsi0_1.raw"];
     assert_eq!(machine.bench.names_in("out/all"), names);
     assert_eq!(machine.bench.content("out/all/web01_@current_disk.raw"), Content::of(&first));

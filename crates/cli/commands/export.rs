@@ -52,19 +52,19 @@ pub(crate) fn run(args: ExportArgs) -> Result<(), Failure> {
     for ((selected, output), disk) in outputs.into_iter().zip(&disks) {
         let place = place_of(&plan, output, &sources)?;
         let sidecars = SidecarTargets::of(&plan, &place, &sources)?;
-        jobs.push(Job { plan: &plan, selection: &selection, selected, disk, place, sidecars });
+        let warnings = [of_selection.clone(), words::warnings(disk)].concat();
+        let (plan, selection, cancel) = (&plan, &selection, &cancel);
+        jobs.push(Job { plan, selection, selected, disk, place, sidecars, warnings, cancel });
     }
     let mut reports = Vec::new();
     for job in &jobs {
-        let of_disk = words::warnings(job.disk);
-        plan.note(&of_disk);
+        plan.note(&job.warnings[of_selection.len()..]);
         plan.note(words::slow_digest(job.disk, plan.digests)?.as_slice());
-        let warnings = [of_selection.clone(), of_disk].concat();
-        let written = job.write(&warnings, &cancel)?;
+        let written = job.write()?;
         if plan.results == Results::Text {
             words::print(job, &written).map_err(Failure::Output)?;
         }
-        reports.push(job.report(&written, warnings));
+        reports.push(job.report(&written));
     }
     match (plan.results, &plan.destination, reports.as_slice()) {
         (Results::Json, Destination::Folder(_), reports) => print_json(&mut io::stdout().lock(), &reports),

@@ -8,7 +8,6 @@ use serde::Serialize;
 use vhdx_format::VirtualDisk;
 
 use crate::args::HashArgs;
-use crate::args::ProgressStyle;
 use crate::commands::print_json;
 use crate::disk::Disk;
 use crate::failure::Failure;
@@ -73,8 +72,7 @@ fn digests_of(
     let digests = DigestChoice { sha256: wanted.sha256, blksum: wanted.blksum, ..DigestChoice::default() };
     let options = Options { digests, ..Options::default() };
     let size = disk.geometry().size();
-    let style = if args.quiet { ProgressStyle::None } else { args.progress };
-    let drawn = progress::drawn(style, size);
+    let drawn = progress::drawn(args.talk.progress(), size);
     let digests = digest(&disk, &options, drawn.as_ref(), cancel).map_err(failed)?;
     drop(drawn);
     disk.check_unchanged()?;

@@ -3,13 +3,14 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use chain_resolve::{open_image, resolve};
+use chain_resolve::{Chain, open_image};
 
 use crate::args::{ChoiceArgs, InfoArgs};
 use crate::commands::{info_configuration, print_json};
+use crate::disk::{Disk, PlainDisk, PlainFormat};
 use crate::failure::Failure;
 use crate::plan;
-use crate::report::{ImageInfo, Log};
+use crate::report::{ImageInfo, Log, PlainInfo};
 use crate::terminal::printable;
 use crate::units::show_size;
 use crate::usage::UsageError;
@@ -24,26 +25,45 @@ pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
     }
     let selection = plan::selection(&args.source, None)?;
     let mut out = io::stdout().lock();
-    if args.chain {
-        let chain = resolve(&selection.only_disk()?.leaf, &selection.policy)?;
-        let infos = ImageInfo::of_chain(&chain);
-        if args.json {
-            return print_json(&mut out, &infos);
-        }
-        return infos
-            .iter()
-            .enumerate()
-            .try_for_each(|(depth, info)| {
-                if depth > 0 {
-                    writeln!(out)?;
-                }
-                print_text(&mut out, info)
-            })
-            .map_err(Failure::Output);
+    let selected = selection.only_disk()?;
+    if args.chain || PlainFormat::of(&selected.leaf).is_some() {
+        let sector = args.source.choice.sector_size;
+        return match Disk::open(&selected.leaf, &selection.policy, sector)? {
+            Disk::Chain(chain) => print_chain(args, &mut out, &chain),
+            Disk::Plain(plain) => print_plain(args, &mut out, &plain),
+        };
     }
-    let (source, layer) = open_image(&selection.only_disk()?.leaf)?;
+    let (source, layer) = open_image(&selected.leaf)?;
     let info = ImageInfo::of_image(&source, &layer);
     if args.json { print_json(&mut out, &info) } else { print_text(&mut out, &info).map_err(Failure::Output) }
+}
+
+fn print_chain(args: &InfoArgs, out: &mut dyn Write, chain: &Chain) -> Result<(), Failure> {
+    let infos = ImageInfo::of_chain(chain);
+    if args.json {
+        return print_json(out, &infos);
+    }
+    let print = |(depth, info): (usize, &ImageInfo)| {
+        if depth > 0 {
+            writeln!(out)?;
+        }
+        print_text(out, info)
+    };
+    infos.iter().enumerate().try_for_each(print).map_err(Failure::Output)
+}
+
+/// Bare bytes say nothing of themselves.
+fn print_plain(args: &InfoArgs, out: &mut dyn Write, disk: &PlainDisk) -> Result<(), Failure> {
+    let info = PlainInfo::of(disk);
+    if args.json {
+        return print_json(out, &info);
+    }
+    let size = format!("{} ({} bytes)", show_size(info.virtual_size), info.virtual_size);
+    let file = format!("{} ({} on disk)", show_size(info.file_size), show_size(info.actual_size));
+    let name = printable(&info.filename);
+    let lines =
+        [("image", name.as_str()), ("kind", info.format), ("virtual size", &size), ("file size", &file)];
+    lines.iter().try_for_each(|(name, value)| writeln!(out, "{name:<15}{value}")).map_err(Failure::Output)
 }
 
 /// Whether the file itself is meant, and not a disk of the VM that it describes.

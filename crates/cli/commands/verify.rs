@@ -93,7 +93,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<u8, Failure> {
     let cancel = Cancel::new();
     interrupt::listen(&cancel, Leftovers::None).map_err(Failure::Signals)?;
     let (image, parent_dirs) = (&args.image, &args.parent_dir);
-    let progress = if args.quiet { ProgressStyle::None } else { args.progress };
+    let progress = args.talk.progress();
     let copy =
         if is_stream { Ok(Copy::stream(geometry)?) } else { Copy::open(image, parent_dirs, geometry)? };
     let verified = |format, verdict, extent, behind| Verified {

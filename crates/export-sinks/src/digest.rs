@@ -4,12 +4,12 @@
 //! disk in it. How block digests are put together is `blksum.rs`.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
-use vhdx_format::DiskRange;
+use vhdx_format::{DiskRange, FileOffset, ReadAt};
 
 use crate::blksum::BlockSums;
 
@@ -24,18 +24,19 @@ impl Sha256Digest {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// Of all that comes.
-    pub fn of_reader(mut reader: impl Read) -> io::Result<Self> {
+    /// Of a whole file, read from front to back by position, through the handle that the caller has.
+    pub fn of_source(source: &dyn ReadAt) -> io::Result<Self> {
         let mut hashed = Hashed::default();
         let mut buffer = vec![0; 1 << 20];
-        loop {
-            match reader.read(&mut buffer) {
-                Ok(0) => return Ok(hashed.finish()),
-                Ok(read) => hashed.0.update(buffer.split_at(read.min(buffer.len())).0),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        let (mut at, end) = (0_u64, source.byte_len()?);
+        while at < end {
+            let len = buffer.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
+            let (part, _) = buffer.split_at_mut(len);
+            source.read_exact_at(FileOffset(at), part)?;
+            hashed.0.update(&*part);
+            at = at.saturating_add(len as u64);
         }
+        Ok(hashed.finish())
     }
 
     pub(crate) fn finish(hasher: Sha256) -> Self {
@@ -155,6 +156,14 @@ impl Write for Hashed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_has_the_digest_of_its_bytes_however_long() {
+        for len in [0, 1, 1 << 20, (2 << 20) + 7] {
+            let bytes: Vec<u8> = (0..=255).cycle().take(len).collect();
+            assert_eq!(Sha256Digest::of_source(&bytes).unwrap(), Sha256Digest::of(&bytes));
+        }
+    }
 
     #[test]
     fn a_digest_is_written_and_read_as_sha256sum_does() {

@@ -6,19 +6,18 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
-use std::thread::{self, Scope, ScopedJoinHandle};
+use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use vhdx_format::{DiskOffset, DiskRange, VirtualDisk};
+use vhdx_format::{DiskOffset, VirtualDisk};
 
-use crate::blksum::{BlockSummer, PieceBlocks};
-use crate::digest::{ContentDigests, DigestChoice, RunDigest};
-use crate::follow::{Follow, content_hasher};
+use crate::digesting::{OrderedDigests, PieceDigests};
+use crate::follow::{Next, Train, joined};
 use crate::piece::{Piece, Pieces};
 use crate::sink::DigestSource;
 use crate::{
-    ArtifactDigests, Cancel, Encode, ExportError, FilledPiece, Progress, Run, Sha256Digest, Sink, SinkError,
-    Tally,
+    ArtifactDigests, Cancel, ContentDigests, DigestChoice, Encode, ExportError, FilledPiece, Progress,
+    Sha256Digest, Sink, Tally,
 };
 
 /// How to run an export.
@@ -61,15 +60,8 @@ pub struct Received<S> {
     sink: S,
     content: Tally,
     digests: ContentDigests,
-    artifact: ArtifactSource,
-}
-
-/// Where the SHA-256 of the artifact comes from, with what is known of it.
-#[derive(Debug)]
-enum ArtifactSource {
-    Content,
-    Follower(Option<Sha256Digest>),
-    Sink,
+    /// What a follower digested for the artifact.
+    followed: Option<Sha256Digest>,
 }
 
 /// An artifact that is complete and durable but has no name yet. Dropped, it leaves nothing behind.
@@ -85,10 +77,10 @@ impl<S: Sink> Received<S> {
     pub fn complete(mut self, cancel: &Cancel) -> Result<Completed<S>, ExportError> {
         cancel.check()?;
         let made = self.sink.complete()?;
-        let sha256 = match self.artifact {
-            ArtifactSource::Content => self.digests.sha256,
-            ArtifactSource::Follower(sha256) => sha256,
-            ArtifactSource::Sink => made.sha256,
+        let sha256 = match self.sink.digest_source() {
+            DigestSource::Content => self.digests.sha256,
+            DigestSource::Follower(_) => self.followed,
+            DigestSource::Sink => made.sha256,
         };
         let export = Export {
             len: made.len,
@@ -140,14 +132,15 @@ pub fn export<S: Sink>(
     if copied.content.total() != end.0 {
         return Err(ExportError::BrokenExtents { expected: end, found: DiskOffset(copied.content.total()) });
     }
-    Ok(Received { sink, content: copied.content, digests: copied.digests, artifact: copied.artifact })
+    Ok(Received { sink, content: copied.content, digests: copied.digests, followed: copied.followed })
 }
 
 /// What is known when the last piece has gone through.
 struct Copied {
     content: Tally,
     digests: ContentDigests,
-    artifact: ArtifactSource,
+    /// What a follower digested for the artifact.
+    followed: Option<Sha256Digest>,
 }
 
 /// Runs the threads.
@@ -178,7 +171,7 @@ fn copy<S: Sink>(
     let queue = Mutex::new(Queue { pieces: Pieces::of(disk), free, taken: 0 });
     thread::scope(|scope| {
         let train = Train::start(scope, &*sink, options.digests, give_back.clone())?;
-        for _ in 0..train.followers().saturating_add(threads).saturating_mul(2).saturating_add(2) {
+        for _ in 0..train.len().saturating_add(threads).saturating_mul(2).saturating_add(2) {
             // An empty vector: what never holds data never takes memory. Sending can not fail, `free` is alive.
             let _ = give_back.send(Vec::new());
         }
@@ -201,106 +194,10 @@ fn copy<S: Sink>(
             joined(handle);
         }
         let sha256 = content.map(joined).transpose();
-        let artifact = artifact.join();
+        let followed = artifact.map(joined).transpose();
         let (content, digests) = accepted?;
-        Ok(Copied { content, digests: ContentDigests { sha256: sha256?, ..digests }, artifact: artifact? })
+        Ok(Copied { content, digests: ContentDigests { sha256: sha256?, ..digests }, followed: followed? })
     })
-}
-
-/// What a thread returned; its panic becomes ours.
-fn joined<T>(handle: ScopedJoinHandle<'_, T>) -> T {
-    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
-type FollowerHandle<'scope> = ScopedJoinHandle<'scope, Result<Sha256Digest, SinkError>>;
-
-/// The followers, and where an accepted piece goes.
-struct Train<'scope> {
-    content: Option<FollowerHandle<'scope>>,
-    artifact: ArtifactHandle<'scope>,
-    next: Next,
-}
-
-enum ArtifactHandle<'scope> {
-    Content,
-    Follower(Option<FollowerHandle<'scope>>),
-    Sink,
-}
-
-impl ArtifactHandle<'_> {
-    fn join(self) -> Result<ArtifactSource, SinkError> {
-        Ok(match self {
-            Self::Content => ArtifactSource::Content,
-            Self::Follower(handle) => ArtifactSource::Follower(handle.map(joined).transpose()?),
-            Self::Sink => ArtifactSource::Sink,
-        })
-    }
-}
-
-/// Where a piece goes next.
-enum Next {
-    Follower(Sender<FilledPiece>),
-    /// Its buffer is free again.
-    Free(Sender<Vec<u8>>),
-}
-
-impl Next {
-    fn pass(&self, piece: FilledPiece) {
-        // It fails where nobody takes any more: after the end of the disk, or after a panic, which is met at the join.
-        match self {
-            Self::Follower(follower) => drop(follower.send(piece)),
-            Self::Free(free) => drop(free.send(piece.into_buffer())),
-        }
-    }
-}
-
-impl<'scope> Train<'scope> {
-    fn start(
-        scope: &'scope Scope<'scope, '_>,
-        sink: &impl Sink,
-        choice: DigestChoice,
-        free: Sender<Vec<u8>>,
-    ) -> Result<Self, ExportError> {
-        let mut next = Next::Free(free);
-        let mut follow = |follower| -> Result<_, ExportError> {
-            let (sender, pieces) = unbounded();
-            let behind = std::mem::replace(&mut next, Next::Follower(sender));
-            let thread =
-                thread::Builder::new().spawn_scoped(scope, move || followed(follower, &pieces, &behind));
-            thread.map_err(ExportError::Thread)
-        };
-        let artifact = match sink.digest_source() {
-            DigestSource::Content => ArtifactHandle::Content,
-            DigestSource::Sink => ArtifactHandle::Sink,
-            DigestSource::Follower(follower) if choice.artifact => {
-                ArtifactHandle::Follower(Some(follow(follower)?))
-            }
-            DigestSource::Follower(_) => ArtifactHandle::Follower(None),
-        };
-        let content = choice.sha256.then(|| follow(content_hasher())).transpose()?;
-        Ok(Self { content, artifact, next })
-    }
-
-    fn followers(&self) -> usize {
-        usize::from(self.content.is_some())
-            .saturating_add(usize::from(matches!(self.artifact, ArtifactHandle::Follower(Some(_)))))
-    }
-}
-
-/// A follower's thread. After an error it only passes on: the error counts when the thread is joined.
-fn followed(
-    mut follower: Box<dyn Follow>,
-    pieces: &Receiver<FilledPiece>,
-    next: &Next,
-) -> Result<Sha256Digest, SinkError> {
-    let mut result = Ok(());
-    for piece in pieces {
-        if result.is_ok() {
-            result = follower.follow(&piece);
-        }
-        next.pass(piece);
-    }
-    result.map(|()| follower.finish())
 }
 
 /// Where pieces and buffers are taken from, together.
@@ -414,56 +311,5 @@ impl<S: Sink> Acceptance<'_, S> {
             }
         }
         Ok((tally, self.digests.finish()))
-    }
-}
-
-/// The digests of one piece: what may be found out in any order.
-struct PieceDigests {
-    blocks: Option<PieceBlocks>,
-    runs: Vec<RunDigest>,
-}
-
-impl PieceDigests {
-    fn of(piece: &FilledPiece, choice: DigestChoice) -> Self {
-        let runs = if choice.runs { run_digests(piece) } else { Vec::new() };
-        Self { blocks: choice.blksum.then(|| PieceBlocks::of(piece)), runs }
-    }
-}
-
-fn run_digests(piece: &FilledPiece) -> Vec<RunDigest> {
-    let data = piece.runs().filter_map(|run| match run {
-        Run::Zeros(_) => None,
-        Run::Data { at, bytes } => {
-            let end = DiskOffset(at.0.saturating_add(bytes.len() as u64));
-            Some(RunDigest { range: DiskRange::new(at, end), sha256: Sha256Digest::of(bytes) })
-        }
-    });
-    data.collect()
-}
-
-/// The digests that are put together in disk order.
-struct OrderedDigests {
-    blocks: Option<BlockSummer>,
-    runs: Option<Vec<RunDigest>>,
-}
-
-impl From<DigestChoice> for OrderedDigests {
-    fn from(choice: DigestChoice) -> Self {
-        Self { blocks: choice.blksum.then(BlockSummer::new), runs: choice.runs.then(Vec::new) }
-    }
-}
-
-impl OrderedDigests {
-    fn push(&mut self, piece: &FilledPiece, digests: PieceDigests) {
-        if let (Some(summer), Some(blocks)) = (&mut self.blocks, &digests.blocks) {
-            summer.push(piece.range().len(), blocks);
-        }
-        if let Some(runs) = &mut self.runs {
-            runs.extend(digests.runs);
-        }
-    }
-
-    fn finish(self) -> ContentDigests {
-        ContentDigests { sha256: None, blocks: self.blocks.map(BlockSummer::finish), runs: self.runs }
     }
 }

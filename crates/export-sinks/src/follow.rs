@@ -3,9 +3,14 @@
 //! A SHA-256 can not be split, so it must neither wait for the sink nor hold it up. Followers form a train: each is handed
 //! a piece when the one before is done with it, so every piece has one owner and its buffer comes back from the last.
 
+use std::thread::{self, Scope, ScopedJoinHandle};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
 use crate::digest::Hashed;
 use crate::raw::{self, RawStream};
-use crate::{FilledPiece, Sha256Digest, Sink, SinkError};
+use crate::sink::DigestSource;
+use crate::{DigestChoice, ExportError, FilledPiece, Sha256Digest, Sink, SinkError};
 
 /// Digests the disk, or something made of it, piece after piece in disk order.
 pub trait Follow: Send {
@@ -29,4 +34,82 @@ impl Follow for RawStream<Hashed> {
     fn finish(self: Box<Self>) -> Sha256Digest {
         self.into_inner().finish()
     }
+}
+
+/// What a thread returned; its panic becomes ours.
+pub(crate) fn joined<T>(handle: ScopedJoinHandle<'_, T>) -> T {
+    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+pub(crate) type FollowerHandle<'scope> = ScopedJoinHandle<'scope, Result<Sha256Digest, SinkError>>;
+
+/// The followers, and where an accepted piece goes.
+pub(crate) struct Train<'scope> {
+    /// What digests the content.
+    pub(crate) content: Option<FollowerHandle<'scope>>,
+    /// What digests the artifact, where that is a follower's to do.
+    pub(crate) artifact: Option<FollowerHandle<'scope>>,
+    pub(crate) next: Next,
+}
+
+/// Where a piece goes next.
+pub(crate) enum Next {
+    Follower(Sender<FilledPiece>),
+    /// Its buffer is free again.
+    Free(Sender<Vec<u8>>),
+}
+
+impl Next {
+    pub(crate) fn pass(&self, piece: FilledPiece) {
+        // It fails where nobody takes any more: after the end of the disk, or after a panic, which is met at the join.
+        match self {
+            Self::Follower(follower) => drop(follower.send(piece)),
+            Self::Free(free) => drop(free.send(piece.into_buffer())),
+        }
+    }
+}
+
+impl<'scope> Train<'scope> {
+    pub(crate) fn start(
+        scope: &'scope Scope<'scope, '_>,
+        sink: &impl Sink,
+        choice: DigestChoice,
+        free: Sender<Vec<u8>>,
+    ) -> Result<Self, ExportError> {
+        let mut next = Next::Free(free);
+        let mut follow = |follower| -> Result<_, ExportError> {
+            let (sender, pieces) = unbounded();
+            let behind = std::mem::replace(&mut next, Next::Follower(sender));
+            let thread =
+                thread::Builder::new().spawn_scoped(scope, move || followed(follower, &pieces, &behind));
+            thread.map_err(ExportError::Thread)
+        };
+        let artifact = match sink.digest_source() {
+            DigestSource::Follower(follower) if choice.artifact => Some(follow(follower)?),
+            _ => None,
+        };
+        let content = choice.sha256.then(|| follow(content_hasher())).transpose()?;
+        Ok(Self { content, artifact, next })
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        [&self.content, &self.artifact].into_iter().flatten().count()
+    }
+}
+
+/// A follower's thread. After an error it only passes on: the error counts when the thread is joined.
+fn followed(
+    mut follower: Box<dyn Follow>,
+    pieces: &Receiver<FilledPiece>,
+    next: &Next,
+) -> Result<Sha256Digest, SinkError> {
+    let mut result = Ok(());
+    for piece in pieces {
+        if result.is_ok() {
+            result = follower.follow(&piece);
+        }
+        next.pass(piece);
+    }
+    result.map(|()| follower.finish())
 }

@@ -49,6 +49,7 @@ mod compression;
 pub mod device;
 mod differences;
 mod digest;
+mod digesting;
 mod discard;
 mod error;
 mod export;

@@ -46,6 +46,7 @@ impl VirtualDisk for Part<'_> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use raw_format::RawDisk;
     use vhdx_format::read_disk;
 
     use super::*;
@@ -61,7 +62,8 @@ mod tests {
             let len = 1 + len.index(sectors - start);
             let (start, end) = (start * 512, (start + len) * 512);
             let range = DiskRange::new(DiskOffset(start as u64), DiskOffset(end as u64));
-            let part = Part::new(&disk, range).unwrap();
+            let raw = RawDisk::new(disk.content.clone(), *disk.geometry()).unwrap();
+            let part = Part::new(&raw, range).unwrap();
             let mut content = vec![0xEE; end - start];
             read_disk(&part, DiskOffset(0), &mut content).unwrap();
             prop_assert!(content == disk.content[start..end]);

@@ -4,8 +4,8 @@
 //! unpublished, it leaves nothing behind (a stream: nothing more; a device: no start of the disk).
 //!
 //! The work is split in two: an encoder does what may happen in any order, on many threads; the sink itself does what
-//! must happen in disk order, on one. A file is written by position, so its encoders do everything; a stream's do
-//! nothing.
+//! must happen in disk order, on one. A plain file is written by position, so its encoders do everything; a plain
+//! stream's do nothing; those of what is compressed do all but write.
 
 use std::io;
 use std::sync::Arc;

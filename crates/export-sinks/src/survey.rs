@@ -12,10 +12,10 @@ use vhdx_format::{
     VirtualDisk,
 };
 
-use crate::raw::Untouched;
+use crate::blksum::{BlockSummer, PieceBlocks};
 use crate::{
-    Artifact, Cancel, ContentDigests, DigestSource, ExportError, FilledPiece, Options, Progress, Run, Sink,
-    SinkError, export,
+    Artifact, BlockSums, Cancel, DigestChoice, DigestSource, Encode, ExportError, FilledPiece, Options,
+    Progress, Run, Sink, SinkError, export,
 };
 
 /// A disk that is known to hold nothing but zeros in some of its blocks.
@@ -25,26 +25,30 @@ pub struct Surveyed<'a> {
     stored: BlockSet,
 }
 
-/// Reads the whole disk, and finds out which blocks of that size hold anything but zeros.
+/// Reads the whole disk: finds out which blocks of that size hold anything but zeros, and digests it by blocks. Of the
+/// options, only the threads count.
 pub fn survey<'a>(
     disk: &'a dyn VirtualDisk,
     block_size: BlockSize,
     options: &Options,
     progress: &dyn Progress,
     cancel: &Cancel,
-) -> Result<(Surveyed<'a>, ContentDigests), ExportError> {
+) -> Result<(Surveyed<'a>, BlockSums), ExportError> {
     let layout = BlockLayout::new(*disk.geometry(), block_size, false);
-    let mut notes = Notes { layout: &layout, runs: Vec::new() };
-    let read = export(disk, &mut notes, options, progress, cancel)?.complete(cancel)?;
-    let digests = read.into_export().digests;
-    let stored = BlockSet::collect(&layout, notes.runs);
-    Ok((Surveyed { disk, layout, stored }, digests))
+    let mut notes = Notes { layout: &layout, runs: Vec::new(), sums: BlockSummer::new() };
+    let options = Options { digests: DigestChoice::default(), ..*options };
+    export(disk, &mut notes, &options, progress, cancel)?.complete(cancel)?.publish(cancel)?;
+    let Notes { runs, sums, .. } = notes;
+    let stored = BlockSet::collect(&layout, runs);
+    Ok((Surveyed { disk, layout, stored }, sums.finish()))
 }
 
-/// Half-open runs of blocks with data, ascending. No more than half as many as there are blocks.
+/// What is noted of the disk.
 struct Notes<'a> {
     layout: &'a BlockLayout,
+    /// Half-open runs of blocks with data, ascending. No more than half as many as there are blocks.
     runs: Vec<(BlockIndex, BlockIndex)>,
+    sums: BlockSummer,
 }
 
 impl Notes<'_> {
@@ -60,13 +64,14 @@ impl Notes<'_> {
 }
 
 impl Sink for &mut Notes<'_> {
-    type Encoder = Untouched;
+    type Encoder = BlockDigester;
 
-    fn encoder(&self) -> Untouched {
-        Untouched
+    fn encoder(&self) -> BlockDigester {
+        BlockDigester
     }
 
-    fn accept(&mut self, piece: &FilledPiece, (): ()) -> Result<(), SinkError> {
+    fn accept(&mut self, piece: &FilledPiece, blocks: PieceBlocks) -> Result<(), SinkError> {
+        self.sums.push(piece.range().len(), &blocks);
         for run in piece.runs() {
             if let Run::Data { at, bytes } = run {
                 let end = DiskOffset(at.0.saturating_add(bytes.len() as u64));
@@ -86,6 +91,17 @@ impl Sink for &mut Notes<'_> {
 
     fn digest_source(&self) -> DigestSource {
         DigestSource::Sink
+    }
+}
+
+/// Digests the blocks of a piece.
+struct BlockDigester;
+
+impl Encode for BlockDigester {
+    type Encoded = PieceBlocks;
+
+    fn encode(&mut self, piece: &FilledPiece) -> Result<PieceBlocks, SinkError> {
+        Ok(PieceBlocks::of(piece))
     }
 }
 

@@ -8,8 +8,8 @@ use chain_resolve::{SelectedDisk, Selection};
 use export_manifest::{ArtifactProof, ContentProof, Manifest, Options as ArtifactOptions};
 use export_sinks::device::{self, DeviceTarget};
 use export_sinks::{
-    Cancel, Compression, DigestChoice, Export, ExportError, Options, Received, Sink, Target, compressed,
-    export, raw, survey,
+    Cancel, Compression, Export, ExportError, Options, Received, Sink, Target, compressed, export, raw,
+    survey,
     vhdx::{self, ImageOptions},
 };
 use vhdx_format::writer::Allocation;
@@ -33,6 +33,9 @@ pub(super) struct Job<'a> {
     pub(super) disk: &'a Disk,
     pub(super) place: Place,
     pub(super) sidecars: SidecarTargets,
+    /// What should be known of how the disk was found.
+    pub(super) warnings: Vec<String>,
+    pub(super) cancel: &'a Cancel,
 }
 
 /// What is written to.
@@ -52,35 +55,28 @@ pub(super) struct Written {
 impl Job<'_> {
     /// Opens the sink that the plan asks for, copies the disk into it, and gives the artifact and then its proof their
     /// names.
-    pub(super) fn write(&self, warnings: &[String], cancel: &Cancel) -> Result<Written, Failure> {
+    pub(super) fn write(&self) -> Result<Written, Failure> {
         match self.plan.artifact {
-            Artifact::Raw => self.write_raw(warnings, cancel),
-            Artifact::Compressed(compression) => self.write_compressed(compression, warnings, cancel),
+            Artifact::Raw => self.write_raw(),
+            Artifact::Compressed(compression) => self.write_compressed(compression),
             Artifact::Vhdx { block_size, allocation, disk_id } => {
                 let block_size = plan::block_size(block_size, self.disk);
-                self.write_image(block_size, allocation, disk_id, warnings, cancel)
+                self.write_image(block_size, allocation, disk_id)
             }
         }
     }
 
-    fn write_raw(&self, warnings: &[String], cancel: &Cancel) -> Result<Written, Failure> {
+    fn write_raw(&self) -> Result<Written, Failure> {
         let disk: &dyn VirtualDisk = self.disk;
         let failed = |error| self.failure(error);
         match &self.place {
-            Place::File(target) => {
-                self.copy(disk, raw::to_file(target, disk).map_err(failed)?, None, warnings, cancel)
-            }
-            Place::Stdout => self.copy(disk, raw::to_stream(stdout()?), None, warnings, cancel),
-            Place::Device(target) => self.write_device(target, warnings, cancel),
+            Place::File(target) => self.copy(disk, raw::to_file(target, disk).map_err(failed)?, None),
+            Place::Stdout => self.copy(disk, raw::to_stream(stdout()?), None),
+            Place::Device(target) => self.write_device(target),
         }
     }
 
-    fn write_device(
-        &self,
-        target: &DeviceTarget,
-        warnings: &[String],
-        cancel: &Cancel,
-    ) -> Result<Written, Failure> {
+    fn write_device(&self, target: &DeviceTarget) -> Result<Written, Failure> {
         let failed = |error| self.failure(error);
         let sink = device::to_device(target, self.disk).map_err(failed)?;
         let disk_sector = self.disk.geometry().logical_sector().bytes();
@@ -90,30 +86,24 @@ impl Job<'_> {
                 "the disk has sectors of {disk_sector} bytes, the device of {has}: its partitions may not be found there"
             )]);
         }
-        let completed = self.receive(self.disk, sink, cancel)?.complete(cancel).map_err(failed)?;
+        let completed = self.receive(self.disk, sink)?.complete(self.cancel).map_err(failed)?;
         let drawn = progress::drawn(self.plan.progress, self.disk.geometry().size());
-        device::read_back(&completed, Options::default().threads, drawn.as_ref(), cancel)?;
+        device::read_back(&completed, Options::default().threads, drawn.as_ref(), self.cancel)?;
         drop(drawn);
-        let staged =
-            self.sidecars.stage(&self.manifest(completed.export(), None, warnings), completed.export())?;
-        let export = completed.publish(cancel).map_err(failed)?;
+        let staged = self.sidecars.stage(&self.manifest(completed.export(), None), completed.export())?;
+        let export = completed.publish(self.cancel).map_err(failed)?;
         staged.publish()?;
         Ok(Written { export, image: None })
     }
 
-    fn write_compressed(
-        &self,
-        compression: Compression,
-        warnings: &[String],
-        cancel: &Cancel,
-    ) -> Result<Written, Failure> {
+    fn write_compressed(&self, compression: Compression) -> Result<Written, Failure> {
         let digest = self.plan.digests.into();
         if let Place::File(target) = &self.place {
             let sink = compressed::to_file(target, compression, digest);
-            return self.copy(self.disk, sink.map_err(|error| self.failure(error))?, None, warnings, cancel);
+            return self.copy(self.disk, sink.map_err(|error| self.failure(error))?, None);
         }
         let sink = compressed::to_stream(stdout()?, compression, digest);
-        self.copy(self.disk, sink, None, warnings, cancel)
+        self.copy(self.disk, sink, None)
     }
 
     /// The blocks of a chain that hold data are known from its tables, and its identity from its headers. Bare bytes are
@@ -123,8 +113,6 @@ impl Job<'_> {
         block_size: BlockSize,
         allocation: Allocation,
         disk_id: DiskId,
-        warnings: &[String],
-        cancel: &Cancel,
     ) -> Result<Written, Failure> {
         let options = |origin| ImageOptions {
             block_size,
@@ -133,36 +121,27 @@ impl Job<'_> {
             creator: concat!("vhdx-export ", env!("CARGO_PKG_VERSION")).to_owned(),
         };
         if let Disk::Chain(chain) = self.disk {
-            return self.write_image_of(self.disk, options(Origin::Chain(chain)), warnings, cancel);
+            return self.write_image_of(self.disk, options(Origin::Chain(chain)));
         }
         if disk_id == DiskId::Keep {
             return Err(UsageError::NoIdentity.into());
         }
-        let digests = DigestChoice { blksum: true, ..DigestChoice::default() };
-        let survey_options = Options { digests, ..Options::default() };
         let drawn = progress::drawn(self.plan.progress, self.disk.geometry().size());
-        let surveyed = survey(self.disk, block_size, &survey_options, drawn.as_ref(), cancel);
-        let (surveyed, digests) = surveyed.map_err(|error| self.failure(error))?;
+        let surveyed = survey(self.disk, block_size, &Options::default(), drawn.as_ref(), self.cancel);
+        let (surveyed, sums) = surveyed.map_err(|error| self.failure(error))?;
         drop(drawn);
-        let blksum = digests.blocks.map(|blocks| blocks.blksum);
-        let origin = Origin::Content(blksum.unwrap_or(export_sinks::Sha256Digest([0; 32])));
-        self.write_image_of(&surveyed, options(origin), warnings, cancel)
+        let origin = Origin::Content(sums.blksum);
+        self.write_image_of(&surveyed, options(origin))
     }
 
-    fn write_image_of(
-        &self,
-        disk: &dyn VirtualDisk,
-        options: ImageOptions,
-        warnings: &[String],
-        cancel: &Cancel,
-    ) -> Result<Written, Failure> {
+    fn write_image_of(&self, disk: &dyn VirtualDisk, options: ImageOptions) -> Result<Written, Failure> {
         let failed = |error| self.failure(error);
         if let Place::File(target) = &self.place {
             let sink = vhdx::to_file(target, disk, &options).map_err(failed)?;
-            return self.copy(disk, sink, Some(options), warnings, cancel);
+            return self.copy(disk, sink, Some(options));
         }
         let sink = vhdx::to_stream(stdout()?, disk, &options).map_err(failed)?;
-        self.copy(disk, sink, Some(options), warnings, cancel)
+        self.copy(disk, sink, Some(options))
     }
 
     fn copy(
@@ -170,29 +149,22 @@ impl Job<'_> {
         disk: &dyn VirtualDisk,
         sink: impl Sink,
         image: Option<ImageOptions>,
-        warnings: &[String],
-        cancel: &Cancel,
     ) -> Result<Written, Failure> {
         let failed = |error| self.failure(error);
-        let completed = self.receive(disk, sink, cancel)?.complete(cancel).map_err(failed)?;
-        let manifest = self.manifest(completed.export(), image.as_ref(), warnings);
+        let completed = self.receive(disk, sink)?.complete(self.cancel).map_err(failed)?;
+        let manifest = self.manifest(completed.export(), image.as_ref());
         let staged = self.sidecars.stage(&manifest, completed.export())?;
-        let export = completed.publish(cancel).map_err(failed)?;
+        let export = completed.publish(self.cancel).map_err(failed)?;
         staged.publish()?;
         Ok(Written { export, image })
     }
 
     /// Copies the disk, and makes sure that its sources are what they were.
-    fn receive<S: Sink>(
-        &self,
-        disk: &dyn VirtualDisk,
-        sink: S,
-        cancel: &Cancel,
-    ) -> Result<Received<S>, Failure> {
+    fn receive<S: Sink>(&self, disk: &dyn VirtualDisk, sink: S) -> Result<Received<S>, Failure> {
         let options = Options { digests: self.plan.digests, ..Options::default() };
         let drawn = progress::drawn(self.plan.progress, disk.geometry().size());
         let received =
-            export(disk, sink, &options, drawn.as_ref(), cancel).map_err(|error| self.failure(error))?;
+            export(disk, sink, &options, drawn.as_ref(), self.cancel).map_err(|error| self.failure(error))?;
         drop(drawn);
         self.disk.check_unchanged()?;
         Ok(received)
@@ -205,7 +177,7 @@ impl Job<'_> {
         }
     }
 
-    fn manifest(&self, export: &Export, image: Option<&ImageOptions>, warnings: &[String]) -> Manifest {
+    fn manifest(&self, export: &Export, image: Option<&ImageOptions>) -> Manifest {
         let name = match &self.place {
             Place::Stdout => "-".to_owned(),
             Place::File(target) => proof::file_name(target.path()),
@@ -225,7 +197,7 @@ impl Job<'_> {
             export.content,
             ContentProof::of(&export.digests),
             artifact,
-            warnings,
+            &self.warnings,
         )
     }
 
@@ -253,7 +225,7 @@ impl Job<'_> {
         }
     }
 
-    pub(super) fn report(&self, written: &Written, warnings: Vec<String>) -> ExportReport {
+    pub(super) fn report(&self, written: &Written) -> ExportReport {
         let options = self.options(written.image.as_ref());
         ExportReport {
             vm: self.selection.vm.as_ref().map(|vm| vm.name.clone()),
@@ -272,7 +244,7 @@ impl Job<'_> {
             content: ContentReport::of(&written.export.digests),
             chain: self.disk.links().iter().map(LinkReport::of).collect(),
             manifest: self.sidecars.manifest_path().map(|path| path.display().to_string()),
-            warnings,
+            warnings: self.warnings.clone(),
         }
     }
 

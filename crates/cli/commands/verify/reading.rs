@@ -1,7 +1,6 @@
 //! Reading a copy: whole, by ranges, or a sample of ranges.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +12,9 @@ use export_sinks::{
     Part, Progress, RANGE_LEN, RangeSum, Sha256Digest, differences, digest,
 };
 use raw_format::{RawDisk, RawError, SeekTableError, ZstdDiskError};
-use vhdx_format::{DiskOffset, DiskRange, Geometry, ImageError, LayerIndex, ReadError, VirtualDisk};
+use vhdx_format::{
+    DiskOffset, DiskRange, FileOffset, Geometry, ImageError, LayerIndex, ReadError, VirtualDisk,
+};
 
 use super::{Extent, Verdict};
 use crate::args::{ChoiceArgs, ProgressStyle};
@@ -221,15 +222,10 @@ impl Copy {
         let Some(expected) = artifact.sha256.filter(|_| may_be_it && !is_bare) else {
             return Ok(Verdict::Equal);
         };
-        let path = disk.path();
-        let read = |source| ReadError::Payload {
-            layer: LayerIndex(0),
-            at: vhdx_format::FileOffset(0),
-            len: artifact.size,
-            source,
-        };
-        let found = File::open(path).and_then(Sha256Digest::of_reader);
-        let found = found.map_err(|error| disk.read_failure(read(error)))?;
+        let Some(file) = disk.file() else { return Ok(Verdict::Equal) };
+        let (layer, at, len) = (LayerIndex(0), FileOffset(0), artifact.size);
+        let failed = |source| disk.read_failure(ReadError::Payload { layer, at, len, source });
+        let found = Sha256Digest::of_source(file).map_err(failed)?;
         Ok(if found == expected { Verdict::Equal } else { Verdict::OtherFile { expected, found } })
     }
 

@@ -25,7 +25,7 @@ pub(super) fn tell(args: &VerifyArgs, verified: &Verified<'_>) -> Result<(), Fai
         say(&mismatch(verified));
         return Ok(());
     }
-    if args.quiet { Ok(()) } else { print(verified).map_err(Failure::Output) }
+    if args.talk.quiet { Ok(()) } else { print(verified).map_err(Failure::Output) }
 }
 
 fn print(verified: &Verified<'_>) -> io::Result<()> {
@@ -121,6 +121,7 @@ fn mismatch(verified: &Verified<'_>) -> String {
 fn number(ranges: &[Difference], extent: Extent) -> String {
     match extent {
         _ if ranges.is_empty() => String::new(),
+        Extent::Blocks(1) => " in its only range".to_owned(),
         Extent::Blocks(all) => format!(" in {} of {}", ranges.len(), of_ranges(all)),
         Extent::Sample { compared, .. } => {
             format!(" in {} of {compared} ranges that were sampled", ranges.len())
