@@ -86,6 +86,8 @@ impl Job<'_> {
                 "the disk has sectors of {disk_sector} bytes, the device of {has}: its partitions may not be found there"
             )]);
         }
+        // What a device holds is lost with the first byte, and so is what a manifest says of it.
+        self.sidecars.remove_stale()?;
         let completed = self.receive(self.disk, sink)?.complete(self.cancel).map_err(failed)?;
         let drawn = progress::drawn(self.plan.progress, self.disk.geometry().size());
         device::read_back(&completed, Options::default().threads, drawn.as_ref(), self.cancel)?;
@@ -154,6 +156,7 @@ impl Job<'_> {
         let completed = self.receive(disk, sink)?.complete(self.cancel).map_err(failed)?;
         let manifest = self.manifest(completed.export(), image.as_ref());
         let staged = self.sidecars.stage(&manifest, completed.export())?;
+        self.sidecars.remove_stale()?;
         let export = completed.publish(self.cancel).map_err(failed)?;
         staged.publish()?;
         Ok(Written { export, image })

@@ -48,7 +48,7 @@ impl SidecarTargets {
         let target = |path| Target::new(path, plan.overwrite).forbid(sources.iter().cloned());
         let beside = |suffix| artifact.as_deref().map(|path| target(with_suffix(path, suffix)));
         let [bmap, sums, manifest] = SUFFIXES.map(beside);
-        let mut stale: Vec<Target> = [&bmap, &sums, &manifest].into_iter().flatten().cloned().collect();
+        let usual: Vec<Target> = [&bmap, &sums, &manifest].into_iter().flatten().cloned().collect();
         let manifest = match &plan.sidecars.manifest {
             ManifestPlace::Beside => manifest,
             ManifestPlace::At(path) => Some(target(path.clone())),
@@ -56,21 +56,23 @@ impl SidecarTargets {
         };
         let bmap = bmap.filter(|_| plan.sidecars.bmap);
         let sums = sums.filter(|_| plan.sidecars.sums);
-        for target in [&bmap, &sums, &manifest].into_iter().flatten() {
-            target.check().map_err(ExportError::from)?;
-        }
+        let check = |target: &Target| target.check().map_err(ExportError::from);
+        [&bmap, &sums, &manifest].into_iter().flatten().try_for_each(check)?;
         if let (Place::File(artifact), Some(manifest)) = (place, &manifest) {
             refuse_shared_name(manifest, [Some(artifact), bmap.as_ref(), sums.as_ref()])?;
         }
-        match (plan.overwrite, &plan.sidecars.manifest) {
-            (Overwrite::Refuse, _) => stale.clear(),
-            // One that stands elsewhere is the old artifact's as well.
-            (Overwrite::Replace, ManifestPlace::At(_)) => stale.extend(manifest.clone()),
-            (Overwrite::Replace, _) => {}
-        }
-        // What may not be written, a source or a folder, is nothing of an artifact's either.
-        let stale = stale.into_iter().filter(|target| target.check().is_ok());
-        let stale = stale.map(|target| target.path().to_path_buf()).collect();
+        let stale = match plan.overwrite {
+            // What an image that is gone has left would be taken for this one's, asked for or not.
+            Overwrite::Refuse => {
+                usual.iter().try_for_each(check)?;
+                Vec::new()
+            }
+            // What may not be written, a source or a folder, is nothing of an artifact's.
+            Overwrite::Replace => {
+                let all = usual.into_iter().chain(manifest.clone()).filter(|target| check(target).is_ok());
+                all.map(|target| target.path().to_path_buf()).collect()
+            }
+        };
         Ok(Self { bmap, sums, manifest, artifact, stale })
     }
 
@@ -78,7 +80,12 @@ impl SidecarTargets {
         self.manifest.as_ref().map(Target::path)
     }
 
-    /// Writes all of them, and removes those of the artifact that is replaced.
+    /// Removes those of an artifact that is about to be replaced.
+    pub(super) fn remove_stale(&self) -> Result<(), Failure> {
+        self.stale.iter().try_for_each(|path| remove(path))
+    }
+
+    /// Writes all of them.
     pub(super) fn stage(&self, manifest: &Manifest, export: &Export) -> Result<StagedSidecars, Failure> {
         let mut staged = Vec::new();
         let mut write = |target: &Target, content: &[u8]| -> Result<(), Failure> {
@@ -94,7 +101,6 @@ impl SidecarTargets {
         if let Some(target) = &self.manifest {
             write(target, &manifest.to_json().map_err(Failure::Output)?)?;
         }
-        self.stale.iter().try_for_each(|path| remove(path))?;
         Ok(StagedSidecars(staged))
     }
 }
