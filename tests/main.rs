@@ -18,6 +18,8 @@ mod check_damaged;
 #[cfg(test)]
 mod damaged;
 #[cfg(test)]
+mod digests;
+#[cfg(test)]
 mod export;
 #[cfg(test)]
 mod info;
@@ -27,6 +29,8 @@ mod info_config;
 mod interrupted;
 #[cfg(test)]
 mod list;
+#[cfg(test)]
+mod manifest;
 #[cfg(test)]
 mod map;
 #[cfg(test)]
@@ -38,14 +42,20 @@ mod parents;
 #[cfg(test)]
 mod peers;
 #[cfg(test)]
+mod plain_sources;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod stock_tools;
 #[cfg(test)]
 mod table;
 #[cfg(test)]
 mod traps;
 #[cfg(test)]
 mod tree;
+#[cfg(test)]
+mod verify;
 #[cfg(test)]
 mod vm;

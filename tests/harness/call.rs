@@ -54,6 +54,12 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// Gives the executable this as its standard input.
+    pub(crate) fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.command.stdin(stdin);
+        self
+    }
+
     pub(crate) fn run(self) -> Outcome {
         let (mut outcome, stdout) = self.run_reading(|stdout| {
             let mut bytes = Vec::new();
