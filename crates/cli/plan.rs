@@ -303,11 +303,30 @@ fn sidecars(
     let manifest = match &args.manifest {
         Some(path) if path == Path::new("none") => ManifestPlace::Nowhere,
         Some(_) if matches!(destination, Destination::Folder(_)) => return Err(UsageError::OneManifest),
+        Some(path) if matches!(destination, Destination::File(out) if is_taken(path, out)) => {
+            return Err(UsageError::ManifestInTheWay);
+        }
         Some(path) => ManifestPlace::At(path.clone()),
         None if is_beside => ManifestPlace::Beside,
         None => ManifestPlace::Nowhere,
     };
     Ok(Sidecars { manifest, sums: args.sums, bmap: args.bmap })
+}
+
+/// Whether a manifest of that name would be the image, or another of the files that come and go beside it.
+fn is_taken(manifest: &Path, image: &Path) -> bool {
+    let folder = |path: &Path| {
+        let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+        parent.canonicalize().ok()
+    };
+    let Some(name) = image.file_name() else { return false };
+    let taken = ["", ".partial", ".sha256", ".bmap"].map(|suffix| {
+        let mut name = name.to_owned();
+        name.push(suffix);
+        name
+    });
+    let is_named_so = manifest.file_name().is_some_and(|name| taken.iter().any(|taken| taken == name));
+    is_named_so && folder(manifest).is_some_and(|of_manifest| Some(of_manifest) == folder(image))
 }
 
 fn parse_block_size(text: &str) -> Result<BlockSize, UsageError> {

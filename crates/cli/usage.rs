@@ -23,6 +23,8 @@ pub(crate) enum UsageError {
     BmapOfImage,
     #[error("one --manifest cannot be that of several disks")]
     OneManifest,
+    #[error("--manifest has the name of the image, or of a file that belongs to it")]
+    ManifestInTheWay,
     #[error("--device writes the bare disk: --format and --compress make no sense with it")]
     DeviceFormat,
     #[error("--digest none cannot be combined with a digest")]
