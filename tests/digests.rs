@@ -151,7 +151,10 @@ fn digests_that_make_no_sense_are_refused() {
     let bench = Bench::with_stack(&sparse_chain("vm"));
     let cases: [(&[&str], &str); 9] = [
         (&["vm/2.vhdx", "--out", "out/m.raw", "--digest", "none,sha256"], "--digest none cannot be combined"),
-        (&["vm/2.vhdx", "--out", "out/m.vhdx", "--digest", "blksum,none"], "--digest none cannot be combined"),
+        (
+            &["vm/2.vhdx", "--out", "out/m.vhdx", "--digest", "blksum,none"],
+            "--digest none cannot be combined",
+        ),
         (&["vm/2.vhdx", "--out", "out/m.raw", "--digest", "md5"], "md5"),
         (&["vm/2.vhdx", "--out", "out/m.raw", "--digest", "blksum", "--sums"], "--sums needs the SHA-256"),
         (&["vm/2.vhdx", "--out", "out/m.raw.zst", "--digest", "none", "--sums"], "--sums needs the SHA-256"),

@@ -17,7 +17,9 @@ fn bare() -> (Bench, Vec<u8>) {
     let bench = Bench::with_stack(&stack);
     for name in ["vm/d.raw", "vm/d.raw.zst"] {
         // Written as targets and moved: nothing may be written beside the sources.
-        bench.run(&["vm/2.vhdx", "--out", "out/made", "--format", &name[5..], "--manifest", "none"]).succeeds();
+        bench
+            .run(&["vm/2.vhdx", "--out", "out/made", "--format", &name[5..], "--manifest", "none"])
+            .succeeds();
         std::fs::rename(bench.path("out/made"), bench.path(name)).unwrap();
     }
     for number in 0..3 {
@@ -129,7 +131,9 @@ fn the_sector_size_of_a_bare_disk_is_what_it_is_said_to_be() {
     let bench = Bench::new();
     bench.write("vm/d.raw", &vec![7; 3 << 20]);
     bench.write("vm/odd.raw", &vec![7; (3 << 20) + 512]);
-    for (options, sector) in [(&[][..], 512), (&["--sector-size", "512"], 512), (&["--sector-size", "4096"], 4096)] {
+    for (options, sector) in
+        [(&[][..], 512), (&["--sector-size", "512"], 512), (&["--sector-size", "4096"], 4096)]
+    {
         let args = ["vm/d.raw", "--out", "out/m.vhdx", "--force"];
         bench.run(&[&args[..], options].concat()).succeeds();
         let info = bench.run(&["info", "--json", "out/m.vhdx"]).succeeds().json();
@@ -190,10 +194,30 @@ fn zstd_without_a_table_is_refused_in_words_of_its_own() {
     bench.write("vm/plain.raw", &vec![5; 1 << 20]);
     bench.shell("vm", "zstd -q plain.raw -o plain.raw.zst");
     for args in [&["vm/plain.raw.zst", "--out", "out/m.raw"][..], &["hash", "vm/plain.raw.zst"]] {
-        bench
-            .run(args)
-            .fails(6)
-            .says(&["vm/plain.raw.zst", "it does not end with a seek table", "hint: ", "`zstd -d` may unpack it"]);
+        bench.run(args).fails(6).says(&[
+            "vm/plain.raw.zst",
+            "it does not end with a seek table",
+            "hint: ",
+            "`zstd -d` may unpack it",
+        ]);
+    }
+}
+
+#[test]
+fn a_damaged_frame_is_a_damaged_source() {
+    let (bench, _) = bare();
+    let image = File::options().write(true).open(bench.path("vm/d.raw.zst")).unwrap();
+    image.write_all_at(&[0x55; 8], 5000).unwrap();
+    for args in [
+        &["vm/d.raw.zst", "--out", "out/m.raw"][..],
+        &["vm/d.raw.zst", "--out", "out/m.vhdx"],
+        &["hash", "vm/d.raw.zst"],
+    ] {
+        bench.run(args).fails(6).says(&[
+            "cannot read `vm/d.raw.zst`",
+            "frame 0 at 0x0",
+            "can not be decompressed",
+        ]);
     }
 }
 
