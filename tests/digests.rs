@@ -3,7 +3,7 @@
 
 use vhdx_format::forge::disk_of;
 
-use crate::harness::{Bench, Digests, has_tool, hex_sha256, sparse_chain};
+use crate::harness::{Bench, Digests, chain, has_tool, hex_sha256, sparse_chain};
 
 /// Every format of an artifact.
 const FORMATS: [&str; 5] = ["raw", "raw.zst", "raw.gz", "raw.xz", "vhdx"];
@@ -75,7 +75,7 @@ fn the_blksum_is_that_of_the_tool_of_that_name() {
 
 #[test]
 fn only_the_digests_that_were_asked_for_are_there() {
-    let stack = sparse_chain("vm");
+    let stack = chain("vm");
     let bench = Bench::with_stack(&stack);
     let digests = Digests::of(&disk_of(&stack));
     for (choice, sha256, blksum) in [
@@ -118,17 +118,15 @@ fn only_the_digests_that_were_asked_for_are_there() {
 
 #[test]
 fn several_sources_are_hashed_with_their_names() {
-    let stack = sparse_chain("vm");
+    let stack = chain("vm");
     let bench = Bench::with_stack(&stack);
     bench.write("vm/a b.raw", &[7; 4096]);
     let sources = ["vm/2.vhdx", "vm/0.vhdx", "vm/a b.raw"];
     let disks = [disk_of(&stack), disk_of(&stack[..1]), vec![7; 4096]];
     let digests: Vec<_> = disks.iter().map(|disk| Digests::of(disk)).collect();
-    let lines: String = sources
-        .iter()
-        .zip(&digests)
-        .map(|(source, of)| format!("sha256:{}  {source}\nblksum:{}  {source}\n", of.sha256, of.blksum))
-        .collect();
+    let lines = sources.iter().zip(&digests).fold(String::new(), |lines, (source, of)| {
+        lines + &of.lines().replace('\n', &format!("  {source}\n"))
+    });
     assert_eq!(bench.run(&[&["hash"], &sources[..]].concat()).succeeds().text(), lines);
     let report = bench.run(&[&["hash", "--json"], &sources[..]].concat()).succeeds().json();
     for (number, of) in digests.iter().enumerate() {
@@ -148,7 +146,7 @@ fn several_sources_are_hashed_with_their_names() {
 
 #[test]
 fn digests_that_make_no_sense_are_refused() {
-    let bench = Bench::with_stack(&sparse_chain("vm"));
+    let bench = Bench::with_stack(&chain("vm"));
     let cases: [(&[&str], &str); 9] = [
         (&["vm/2.vhdx", "--out", "out/m.raw", "--digest", "none,sha256"], "--digest none cannot be combined"),
         (

@@ -29,9 +29,9 @@ fn of_input(digests: &Digests) -> String {
 fn zstd_gzip_and_xz_test_and_unpack_what_is_written() {
     let (bench, _, digests) = sparse();
     for (tool, package, suffix, levels) in [
-        ("zstd", "zstd", "zst", ["zstd:1", "zstd:3", "zstd:9"]),
-        ("gzip", "gzip", "gz", ["gzip:1", "gzip:6", "gzip:9"]),
-        ("xz", "xz-utils", "xz", ["xz:0", "xz:3", "xz:6"]),
+        ("zstd", "zstd", "zst", ["zstd:3", "zstd:9"]),
+        ("gzip", "gzip", "gz", ["gzip:1", "gzip:6"]),
+        ("xz", "xz-utils", "xz", ["xz:0", "xz:6"]),
     ] {
         if !has_tool(tool, package) {
             continue;
@@ -159,7 +159,8 @@ fn flip(bench: &Bench, name: &str, at: u64) {
 /// The command that an export and `verify` print needs nothing of this program.
 #[test]
 fn the_printed_command_prints_the_digest_that_was_printed() {
-    let (bench, _, digests) = sparse();
+    let stack = chain("vm");
+    let (bench, digests) = (Bench::with_stack(&stack), Digests::of(&disk_of(&stack)));
     let line = |text: &str, label: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(label));
         line.unwrap_or_else(|| panic!("no `{label}` in {text}")).trim().to_owned()

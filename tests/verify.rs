@@ -52,7 +52,7 @@ fn every_right_copy_is_right() {
     // Any of them against the manifest of any other.
     for format in formats {
         let image = format!("out/m.{format}");
-        for of in ["raw", "raw.zst", "raw.gz", "raw.xz", "vhdx"] {
+        for of in ["raw", "raw.gz", "vhdx"] {
             let manifest = format!("out/m.{of}.manifest.json");
             let verified = bench.run(&["verify", &image, "--manifest", &manifest]).succeeds();
             let first = format!("verified  {image} holds the disk of {manifest}");
