@@ -20,6 +20,8 @@ mod damaged;
 #[cfg(test)]
 mod devices;
 #[cfg(test)]
+mod digests;
+#[cfg(test)]
 mod export;
 #[cfg(test)]
 mod full;
@@ -34,6 +36,8 @@ mod killed;
 #[cfg(test)]
 mod list;
 #[cfg(test)]
+mod manifest;
+#[cfg(test)]
 mod map;
 #[cfg(test)]
 mod memory;
@@ -44,16 +48,22 @@ mod parents;
 #[cfg(test)]
 mod peers;
 #[cfg(test)]
+mod plain_sources;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod sidecars;
 #[cfg(test)]
+mod stock_tools;
+#[cfg(test)]
 mod table;
 #[cfg(test)]
 mod traps;
 #[cfg(test)]
 mod tree;
+#[cfg(test)]
+mod verify;
 #[cfg(test)]
 mod vm;

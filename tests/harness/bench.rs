@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 use vhdx_format::forge::{Image, SparseFile};
@@ -59,6 +60,32 @@ impl Bench {
     /// What a file on the bench holds.
     pub(crate) fn content(&self, name: &str) -> Content {
         super::content_of(&self.path(name))
+    }
+
+    /// The bytes of a file on the bench.
+    pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// A JSON document on the bench.
+    pub(crate) fn json(&self, name: &str) -> serde_json::Value {
+        serde_json::from_slice(&self.bytes(name)).unwrap()
+    }
+
+    /// What a script of the shell prints that is run in a folder of the bench, and succeeds.
+    #[track_caller]
+    pub(crate) fn shell(&self, folder: &str, script: &str) -> String {
+        let output = self.try_shell(folder, script);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "`{script}`: {}\n{said}", output.status);
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The same, if it may fail.
+    pub(crate) fn try_shell(&self, folder: &str, script: &str) -> Output {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).current_dir(self.path(folder)).stdin(Stdio::null());
+        command.output().unwrap()
     }
 
     /// The names in a folder, sorted.

@@ -49,6 +49,21 @@ pub(crate) fn filled_chain(name: &str, geometry: Geometry) -> Vec<Image> {
     filled_over(base, name)
 }
 
+/// A stack of three on a disk that is mostly holes, and longer than two ranges of a manifest. In the second of its three
+/// ranges there are stored zeros and nothing else; the last sector is no whole 4 KiB.
+pub(crate) fn sparse_chain(name: &str) -> Vec<Image> {
+    let size = 150 * MIB + 512;
+    let mut base = Image::dynamic(name, geometry(size, 512));
+    base.block_size = BlockSize::MIN;
+    let mut random = Random::new(name.len() as u64);
+    base.blocks.insert(5, Block::full(vec![(300_000, random.bytes(70_000))]));
+    base.blocks.insert(63, Block::full(vec![(MIB - 1000, random.bytes(1000))]));
+    base.blocks.insert(70, Block::full(Vec::new()));
+    base.blocks.insert(130, Block::full(vec![(4096, random.bytes(300_000))]));
+    base.blocks.insert(150, Block::full(vec![(0, random.bytes(512))]));
+    filled_over(base, name)
+}
+
 fn filled_over(base: Image, name: &str) -> Vec<Image> {
     let mut random = Random::new(7);
     let last = (base.geometry.size() - 1) / MIB;

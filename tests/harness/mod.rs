@@ -11,6 +11,7 @@ mod loops;
 mod machines;
 #[cfg(target_os = "linux")]
 mod opened;
+mod proof;
 mod snapshot;
 mod tools;
 mod vm_folder;
@@ -18,10 +19,11 @@ mod vm_folder;
 pub(crate) use bench::Bench;
 pub(crate) use call::{Call, Outcome, Running};
 pub(crate) use content::{Content, content_of, sha256_and_content};
-pub(crate) use images::{chain, filled_chain, geometry, guid, small_base, zeros_of};
+pub(crate) use images::{chain, filled_chain, geometry, guid, small_base, sparse_chain, zeros_of};
 pub(crate) use loops::Loop;
 pub(crate) use machines::{Web01, disk, store, time};
 #[cfg(target_os = "linux")]
 pub(crate) use opened::Opened;
+pub(crate) use proof::{Digests, MARK, RANGE, hex_sha256};
 pub(crate) use tools::{Confinement, has_tool, note, random, skipped, succeeds};
 pub(crate) use vm_folder::{A, B, C, VmFolder, branched, fits_80_columns};

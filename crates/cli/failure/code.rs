@@ -170,6 +170,8 @@ fn io_code(error: &io::Error) -> u8 {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => NOT_FOUND,
         ErrorKind::UnexpectedEof | ErrorKind::ResourceBusy => CHANGED,
+        // Damage that a checksum has told.
+        ErrorKind::InvalidData => CORRUPT,
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => NO_SPACE,
         ErrorKind::PermissionDenied
         | ErrorKind::BrokenPipe

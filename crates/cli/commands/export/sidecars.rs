@@ -51,16 +51,18 @@ impl SidecarTargets {
         let usual: Vec<Target> = [&bmap, &sums, &manifest].into_iter().flatten().cloned().collect();
         let manifest = match &plan.sidecars.manifest {
             ManifestPlace::Beside => manifest,
-            ManifestPlace::At(path) => Some(target(path.clone())),
+            ManifestPlace::At(path) => {
+                let manifest = target(path.clone());
+                let image = artifact.clone().map(target);
+                refuse_shared_name(&manifest, [&image, &bmap, &sums].into_iter().flatten())?;
+                Some(manifest)
+            }
             ManifestPlace::Nowhere => None,
         };
         let bmap = bmap.filter(|_| plan.sidecars.bmap);
         let sums = sums.filter(|_| plan.sidecars.sums);
         let check = |target: &Target| target.check().map_err(ExportError::from);
         [&bmap, &sums, &manifest].into_iter().flatten().try_for_each(check)?;
-        if let (Place::File(artifact), Some(manifest)) = (place, &manifest) {
-            refuse_shared_name(manifest, [Some(artifact), bmap.as_ref(), sums.as_ref()])?;
-        }
         let stale = match plan.overwrite {
             // What an image that is gone has left would be taken for this one's, asked for or not.
             Overwrite::Refuse => {
@@ -108,11 +110,11 @@ impl SidecarTargets {
 /// A manifest may be told to stand anywhere, but not where something else of the same export comes to stand.
 fn refuse_shared_name<'a>(
     manifest: &Target,
-    others: impl IntoIterator<Item = Option<&'a Target>>,
+    others: impl Iterator<Item = &'a Target>,
 ) -> Result<(), UsageError> {
     let names =
         |target: &Target| [target.path().to_path_buf(), target.partial()].map(|path| real_name(&path));
-    let taken: HashSet<PathBuf> = others.into_iter().flatten().flat_map(names).collect();
+    let taken: HashSet<PathBuf> = others.flat_map(names).collect();
     if names(manifest).iter().any(|name| taken.contains(name)) {
         return Err(UsageError::SharedName(manifest.path().to_path_buf()));
     }

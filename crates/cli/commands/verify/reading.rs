@@ -134,7 +134,7 @@ impl Copy {
     }
 
     /// A stream that ended is truncated, and a frame whose checksum is wrong is damage to be placed: the ranges are looked
-    /// at one by one. Whatever else can not be read is a failure.
+    /// at one by one, where there are any. Whatever else can not be read is a failure.
     fn after_failed_read(
         &self,
         error: ReadError,
@@ -146,7 +146,8 @@ impl Copy {
             (Self::Stream { input, .. }, _) if kind(&error) == Some(io::ErrorKind::UnexpectedEof) => {
                 Ok(Read::Truncated { have: input.received() })
             }
-            (Self::Disk(_), Some(blocks)) if kind(&error) == Some(io::ErrorKind::InvalidData) => {
+            (Self::Disk(_), blocks) if kind(&error) == Some(io::ErrorKind::InvalidData) => {
+                let Some(blocks) = blocks else { return Ok(Read::Different(Vec::new())) };
                 let all = 0..blocks.ranges.len();
                 Ok(Read::Different(self.differing(blocks, all, style, cancel)?))
             }
