@@ -8,7 +8,11 @@ use std::fmt;
 use export_sinks::{BLOCK_LEN, BlockSums, ContentDigests, MARK_LEN, Mark, RANGE_LEN, RangeSum, Sha256Digest};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::bounded;
 use crate::error::Inconsistency;
+
+/// Ranges of the largest disk there is, 64 TiB.
+const RANGES_MAX: usize = 1 << 20;
 
 /// Digests over bytes 0 to the virtual size, zeros included: equal for every format of the same disk.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
@@ -29,8 +33,10 @@ pub struct BlockProof {
     value: Sha256Digest,
     block_size: u64,
     range_size: u64,
+    #[serde(deserialize_with = "bounded::list::<_, _, RANGES_MAX>")]
     ranges: Vec<Option<Sha256Digest>>,
     mark_size: u64,
+    #[serde(deserialize_with = "bounded::list::<_, _, RANGES_MAX>")]
     marks: Vec<Option<Marks>>,
 }
 
@@ -130,6 +136,7 @@ impl<'de> Deserialize<'de> for Marks {
 }
 
 fn mark(digits: [u8; 4]) -> Option<Mark> {
-    let digits = std::str::from_utf8(&digits).ok().filter(|digits| !digits.starts_with('+'))?;
+    let is_digit = |digit: &u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+    let digits = std::str::from_utf8(&digits).ok().filter(|_| digits.iter().all(is_digit))?;
     u16::from_str_radix(digits, 16).ok().map(u16::to_be_bytes)
 }

@@ -7,14 +7,22 @@ use std::io;
 use export_sinks::Sha256Digest;
 use serde::{Deserialize, Serialize};
 
+use crate::bounded;
 use crate::content::ContentProof;
 use crate::error::{Inconsistency, ManifestError};
+use crate::format::Format;
 
 /// What the field `schema` says in every manifest, whatever the version.
 pub const SCHEMA: &str = "vhdx-export-manifest";
 
 /// The version of the schema that is written, and the newest that is read.
 pub const VERSION: u64 = 1;
+
+/// More files than any chain has: readers of chains stop at 256.
+const LINKS_MAX: usize = 1024;
+
+/// More than anybody reads.
+const WARNINGS_MAX: usize = 16 << 10;
 
 /// What an export proves.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -35,7 +43,12 @@ pub struct Manifest {
     /// What was written.
     pub artifact: ArtifactProof,
     /// What should be known of how the sources were found and read.
+    #[serde(deserialize_with = "bounded::list::<_, _, WARNINGS_MAX>")]
     pub warnings: Vec<String>,
+    /// SHA-256 of the document without this field and without white space: tells a damaged manifest from a damaged copy.
+    /// [`Manifest::to_json`] sets it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifest_sha256: Option<Sha256Digest>,
 }
 
 /// The program that made a manifest.
@@ -59,6 +72,7 @@ pub struct Source {
     /// Where the disk is attached, where a configuration tells it: `scsi0:1`.
     pub slot: Option<String>,
     /// The files, leaf first; one where the disk was not a VHDX.
+    #[serde(deserialize_with = "bounded::list::<_, _, LINKS_MAX>")]
     pub chain: Vec<Link>,
 }
 
@@ -90,8 +104,8 @@ pub struct Checkpoint {
 pub struct Link {
     /// Its last name.
     pub filename: String,
-    /// `vhdx`, `raw`, `raw.zst` or `device`.
-    pub format: String,
+    /// What it is.
+    pub format: Format,
     /// Its length in bytes.
     pub size: u64,
     /// Identity of its content, where the format has one.
@@ -143,8 +157,8 @@ pub struct DiskProof {
 pub struct ArtifactProof {
     /// Its last name; `-` for a stream.
     pub filename: String,
-    /// `vhdx`, `raw`, `raw.zst`, `raw.gz`, `raw.xz` or `device`.
-    pub format: String,
+    /// What it is.
+    pub format: Format,
     /// Its length in bytes.
     pub size: u64,
     /// What `sha256sum` prints of the file, not of the disk in it.
@@ -167,6 +181,9 @@ pub struct Options {
     /// Of a VHDX: the identity that its disk was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub virtual_disk_id: Option<String>,
+    /// Of a VHDX: the identity that its content was given, by which the file is known again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_write_guid: Option<String>,
     /// Of a compressed image: `zstd:3` and the like.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compression: Option<String>,
@@ -203,14 +220,31 @@ impl Manifest {
         }
         let manifest: Self = serde_json::from_slice(text).map_err(ManifestError::Damaged)?;
         manifest.check()?;
-        Ok(manifest)
+        let (manifest, stated) = manifest.unsealed();
+        if stated != Some(manifest.seal()?) {
+            return Err(Inconsistency::Seal.into());
+        }
+        Ok(Self { manifest_sha256: stated, ..manifest })
     }
 
-    /// The document, ready to be written.
-    pub fn to_json(&self) -> io::Result<Vec<u8>> {
-        let mut text = serde_json::to_vec_pretty(self)?;
+    /// The document, sealed and ready to be written.
+    pub fn to_json(self) -> io::Result<Vec<u8>> {
+        let (manifest, _) = self.unsealed();
+        let seal = manifest.seal()?;
+        let sealed = Self { manifest_sha256: Some(seal), ..manifest };
+        let mut text = serde_json::to_vec_pretty(&sealed)?;
         text.push(b'\n');
         Ok(text)
+    }
+
+    fn unsealed(self) -> (Self, Option<Sha256Digest>) {
+        let stated = self.manifest_sha256;
+        (Self { manifest_sha256: None, ..self }, stated)
+    }
+
+    /// The digest of the document as it is, without white space.
+    fn seal(&self) -> serde_json::Result<Sha256Digest> {
+        Ok(Sha256Digest::of(&serde_json::to_vec(self)?))
     }
 
     fn check(&self) -> Result<(), Inconsistency> {

@@ -28,6 +28,9 @@ pub enum ManifestError {
     /// A field is missing, unknown or of the wrong kind.
     #[error("it does not fit its schema")]
     Damaged(#[source] serde_json::Error),
+    /// It can not be written down again to be digested.
+    #[error("cannot digest it")]
+    Seal(#[from] serde_json::Error),
     /// Its fields contradict each other.
     #[error("it contradicts itself")]
     Inconsistent(#[from] Inconsistency),
@@ -66,6 +69,9 @@ pub enum Inconsistency {
         /// How many there should be.
         expected: u64,
     },
+    /// Something in it was changed, or it was cut and pasted.
+    #[error("it does not have the digest that it states of itself")]
+    Seal,
     /// A range has marks where it has a digest, one for each MiB.
     #[error("the marks of range {range} do not fit it")]
     Marks {

@@ -7,10 +7,12 @@
 //! A manifest names files by their last name only, and no times but those of the source, so the same export gives the
 //! same manifest on any machine.
 
+mod bounded;
 mod compare;
 mod content;
 mod document;
 mod error;
+mod format;
 
 pub use compare::{Comparison, compare};
 pub use content::{BlockProof, ContentProof};
@@ -19,3 +21,4 @@ pub use document::{
     Vm,
 };
 pub use error::{Inconsistency, ManifestError};
+pub use format::Format;

@@ -59,7 +59,7 @@ impl fmt::Debug for Sha256Digest {
 
 /// A text is no SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("not 64 hexadecimal digits")]
+#[error("not 64 lower-case hexadecimal digits")]
 pub struct NotADigest;
 
 impl FromStr for Sha256Digest {
@@ -67,7 +67,7 @@ impl FromStr for Sha256Digest {
 
     fn from_str(text: &str) -> Result<Self, NotADigest> {
         let mut bytes = [0; 32];
-        if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        if text.len() != 64 || !text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
             return Err(NotADigest);
         }
         for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
@@ -176,6 +176,7 @@ mod tests {
             &text[1..],
             &format!("{text}0"),
             &text.replace('e', "g"),
+            &text.to_uppercase(),
             &format!("+{}", &text[1..]),
             &multibyte,
         ] {
