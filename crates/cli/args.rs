@@ -60,7 +60,7 @@ pub(crate) struct SourceArgs {
 }
 
 /// Which disk of a source, in which state.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Default, Debug, Args)]
 pub(crate) struct ChoiceArgs {
     /// The VM, by name or GUID; needed where a folder holds several
     #[arg(long, value_name = "VM")]

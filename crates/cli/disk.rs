@@ -11,6 +11,7 @@ use chain_resolve::{
     Chain, ChangeError, FoundBy, OpenFile, ResolveError, SearchPolicy, SourceFile, SourceKinds, StoreError,
     open_plain, resolve,
 };
+use export_manifest::Format;
 use export_sinks::FileIdentity;
 use raw_format::{RawDisk, RawError, ZstdDisk, ZstdDiskError};
 use vhdx_format::{
@@ -19,6 +20,7 @@ use vhdx_format::{
 };
 
 use crate::failure::Failure;
+use crate::format;
 
 /// A disk that was opened.
 pub(crate) enum Disk {
@@ -28,23 +30,15 @@ pub(crate) enum Disk {
 
 /// A disk whose bytes lie in one file as they are.
 pub(crate) struct PlainDisk {
-    format: PlainFormat,
+    format: Format,
     file: Arc<OpenFile>,
     disk: Box<dyn VirtualDisk>,
-}
-
-/// How bare bytes lie in a file.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum PlainFormat {
-    Raw,
-    Device,
-    Zstd,
 }
 
 /// A file that the disk is read from, and what it says of itself.
 pub(crate) struct Link<'a> {
     pub(crate) path: &'a Path,
-    pub(crate) format: &'static str,
+    pub(crate) format: Format,
     pub(crate) size: u64,
     pub(crate) found_by: &'a FoundBy,
     /// What a VHDX has and bare bytes have not.
@@ -79,30 +73,12 @@ pub(crate) enum DiskError {
     Packed { path: PathBuf, tool: &'static str },
 }
 
-impl PlainFormat {
-    /// How a file of that name holds a disk; `None` if it is no bare disk by its name.
-    pub(crate) fn of(path: &Path) -> Option<Self> {
-        if is_device(path) {
-            return Some(Self::Device);
-        }
-        match suffix(path).as_str() {
-            "raw" | "img" => Some(Self::Raw),
-            "zst" => Some(Self::Zstd),
-            _ => None,
-        }
+/// How a file of that name holds a bare disk; `None` if it is none by its name.
+pub(crate) fn plain_format(path: &Path) -> Option<Format> {
+    if is_device(path) {
+        return Some(Format::Device);
     }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Raw => "raw",
-            Self::Device => "device",
-            Self::Zstd => "raw.zst",
-        }
-    }
-}
-
-fn suffix(path: &Path) -> String {
-    path.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default().to_ascii_lowercase()
+    format::of_name(path).filter(|format| matches!(format, Format::Raw | Format::RawZst))
 }
 
 #[cfg(unix)]
@@ -125,8 +101,8 @@ impl Disk {
         sector: Option<SectorSize>,
     ) -> Result<Self, DiskError> {
         refuse_packed(path)?;
-        match PlainFormat::of(path) {
-            Some(format) => Ok(Self::Plain(PlainDisk::open(path, format, Extent::Whole(sector))?)),
+        match plain_format(path) {
+            Some(format) => Ok(Self::Plain(PlainDisk::open(path, format, Share::Whole(sector))?)),
             None => Ok(Self::Chain(resolve(path, policy)?)),
         }
     }
@@ -134,8 +110,8 @@ impl Disk {
     /// Opens a copy of a disk of that geometry; of a raw file or a device, the beginning.
     pub(crate) fn open_copy(path: &Path, policy: &SearchPolicy, wanted: Geometry) -> Result<Self, DiskError> {
         refuse_packed(path)?;
-        match PlainFormat::of(path) {
-            Some(format) => Ok(Self::Plain(PlainDisk::open(path, format, Extent::Beginning(wanted))?)),
+        match plain_format(path) {
+            Some(format) => Ok(Self::Plain(PlainDisk::open(path, format, Share::Beginning(wanted))?)),
             None => Ok(Self::Chain(resolve(path, policy)?)),
         }
     }
@@ -146,7 +122,7 @@ impl Disk {
             Self::Chain(chain) => chain_links(chain),
             Self::Plain(plain) => vec![Link {
                 path: plain.path(),
-                format: plain.format.name(),
+                format: plain.format,
                 size: plain.file.source().len,
                 found_by: &FoundBy::Selection,
                 image: None,
@@ -154,11 +130,11 @@ impl Disk {
         }
     }
 
-    /// What holds the disk: `vhdx`, `raw`, `raw.zst` or `device`.
-    pub(crate) fn format(&self) -> &'static str {
+    /// What holds the disk.
+    pub(crate) fn format(&self) -> Format {
         match self {
-            Self::Chain(_) => "vhdx",
-            Self::Plain(plain) => plain.format.name(),
+            Self::Chain(_) => Format::Vhdx,
+            Self::Plain(plain) => plain.format,
         }
     }
 
@@ -174,24 +150,38 @@ impl Disk {
     pub(crate) fn path_of(&self, layer: LayerIndex) -> &Path {
         match self {
             Self::Chain(chain) => {
-                let file = chain.files().get(layer.0).or(chain.files().first());
-                file.map_or(Path::new(""), |file| &file.source.path)
+                let file = chain.files().get(layer.0).unwrap_or(chain.leaf());
+                &file.source.path
             }
             Self::Plain(plain) => plain.path(),
         }
     }
 
     /// The file that holds the disk, or its leaf, as it was opened.
-    pub(crate) fn file(&self) -> Option<&dyn ReadAt> {
+    pub(crate) fn file(&self) -> &dyn ReadAt {
         match self {
-            Self::Chain(chain) => chain.files().first().map(|file| file.handle() as &dyn ReadAt),
-            Self::Plain(plain) => Some(&*plain.file),
+            Self::Chain(chain) => chain.leaf().handle(),
+            Self::Plain(plain) => &*plain.file,
         }
     }
 
     /// Length in bytes of the file that holds the disk, or of its leaf.
     pub(crate) fn file_len(&self) -> u64 {
-        self.links().first().map_or(0, |link| link.size)
+        match self {
+            Self::Chain(chain) => chain.leaf().source.len,
+            Self::Plain(plain) => plain.file.source().len,
+        }
+    }
+
+    /// The identity of the content that a VHDX states.
+    pub(crate) fn data_write_guid(&self) -> Option<String> {
+        match self {
+            Self::Chain(chain) => {
+                let leaf = chain.layers().first()?;
+                Some(leaf.outline().header().data_write_guid.to_string())
+            }
+            Self::Plain(_) => None,
+        }
     }
 
     /// All files that are read: none of them is ever written.
@@ -229,7 +219,7 @@ fn chain_links(chain: &Chain) -> Vec<Link<'_>> {
         let image = layer.outline();
         Link {
             path: &file.source.path,
-            format: "vhdx",
+            format: Format::Vhdx,
             size: file.source.len,
             found_by: &file.found_by,
             image: Some(ImageFacts {
@@ -244,21 +234,17 @@ fn chain_links(chain: &Chain) -> Vec<Link<'_>> {
 }
 
 fn refuse_packed(path: &Path) -> Result<(), DiskError> {
-    let tool = match suffix(path).as_str() {
-        "gz" => "gzip",
-        "xz" => "xz",
-        _ => return Ok(()),
-    };
+    let tool = format::unpacker(path).filter(|_| plain_format(path).is_none());
     // A folder may be called anything, and what is not there is for the opening to tell.
-    if std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
-        return Err(DiskError::Packed { path: path.to_path_buf(), tool });
+    match tool.filter(|_| std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())) {
+        Some(tool) => Err(DiskError::Packed { path: path.to_path_buf(), tool }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// How much of a file is the disk.
 #[derive(Clone, Copy)]
-enum Extent {
+enum Share {
     /// All of it, in logical sectors of that size.
     Whole(Option<SectorSize>),
     /// As much as a disk of that geometry has.
@@ -266,16 +252,16 @@ enum Extent {
 }
 
 impl PlainDisk {
-    fn open(path: &Path, format: PlainFormat, extent: Extent) -> Result<Self, DiskError> {
+    fn open(path: &Path, format: Format, share: Share) -> Result<Self, DiskError> {
         let file = Arc::new(open_plain(path, SourceKinds::FilesAndDevices)?);
         let disk = match format {
-            PlainFormat::Zstd => zstd_disk(path, &file, extent)?,
-            PlainFormat::Raw | PlainFormat::Device => raw_disk(path, &file, extent)?,
+            Format::RawZst => zstd_disk(path, &file, share)?,
+            _ => raw_disk(path, &file, share)?,
         };
         Ok(Self { format, file, disk })
     }
 
-    pub(crate) fn format(&self) -> PlainFormat {
+    pub(crate) fn format(&self) -> Format {
         self.format
     }
 
@@ -292,20 +278,20 @@ impl PlainDisk {
     }
 }
 
-fn zstd_disk(path: &Path, file: &Arc<OpenFile>, extent: Extent) -> Result<Box<dyn VirtualDisk>, DiskError> {
-    let sector = match extent {
-        Extent::Whole(sector) => sector.unwrap_or(SectorSize::B512),
-        Extent::Beginning(wanted) => wanted.logical_sector(),
+fn zstd_disk(path: &Path, file: &Arc<OpenFile>, share: Share) -> Result<Box<dyn VirtualDisk>, DiskError> {
+    let sector = match share {
+        Share::Whole(sector) => sector.unwrap_or(SectorSize::B512),
+        Share::Beginning(wanted) => wanted.logical_sector(),
     };
     let disk = ZstdDisk::open(Arc::clone(file), sector);
     let disk = disk.map_err(|source| DiskError::Zstd { path: path.to_path_buf(), source })?;
     Ok(Box::new(disk))
 }
 
-fn raw_disk(path: &Path, file: &Arc<OpenFile>, extent: Extent) -> Result<Box<dyn VirtualDisk>, DiskError> {
-    let geometry = match extent {
-        Extent::Beginning(wanted) => wanted,
-        Extent::Whole(sector) => {
+fn raw_disk(path: &Path, file: &Arc<OpenFile>, share: Share) -> Result<Box<dyn VirtualDisk>, DiskError> {
+    let geometry = match share {
+        Share::Beginning(wanted) => wanted,
+        Share::Whole(sector) => {
             let of_device = file.sector_size().and_then(SectorSize::from_bytes);
             let sector = sector.or(of_device).unwrap_or(SectorSize::B512);
             let len = file.byte_len();
@@ -338,25 +324,6 @@ impl VirtualDisk for Disk {
         match self {
             Self::Chain(chain) => chain.layer(index),
             Self::Plain(plain) => plain.disk.layer(index),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_decide_what_a_file_is_taken_for() {
-        for (name, format) in [
-            ("a.raw", Some(PlainFormat::Raw)),
-            ("a.IMG", Some(PlainFormat::Raw)),
-            ("a.raw.zst", Some(PlainFormat::Zstd)),
-            ("a.vhdx", None),
-            ("a", None),
-            ("raw", None),
-        ] {
-            assert_eq!(PlainFormat::of(Path::new(name)), format, "{name}");
         }
     }
 }

@@ -3,6 +3,8 @@
 pub(crate) mod code;
 mod hint;
 
+pub(crate) use self::hint::disk_hint;
+
 use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
@@ -11,7 +13,7 @@ use std::process::ExitCode;
 use chain_resolve::{ChangeError, OpenKeysError, ResolveError, SelectError, WhyNot};
 use export_sinks::device::ReadBackError;
 use export_sinks::{ExportError, SinkError};
-use vhdx_format::ReadError;
+use vhdx_format::{GeometryError, ReadError};
 
 use crate::commands::verify::VerifyError;
 use crate::disk::DiskError;
@@ -41,6 +43,9 @@ pub(crate) enum Failure {
     ReadBack(#[from] ReadBackError),
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// A range of a copy is no disk of its own.
+    #[error("cannot look at a part of the copy")]
+    Part(#[source] GeometryError),
     #[error(transparent)]
     Change(#[from] ChangeError),
     #[error(transparent)]
@@ -71,8 +76,13 @@ impl Failure {
         {
             return ExitCode::SUCCESS;
         }
+        ExitCode::from(self.tell())
+    }
+
+    /// Says what went wrong, and gives the code of it.
+    pub(crate) fn tell(&self) -> u8 {
         say(&self.message());
-        ExitCode::from(code::of(self))
+        code::of(self)
     }
 
     fn message(&self) -> String {

@@ -9,12 +9,14 @@ mod disk;
 mod failure;
 mod file_names;
 mod forest;
+mod format;
 mod identity;
 mod interrupt;
 mod plan;
 mod progress;
 mod proof;
 mod report;
+mod slow_digest;
 mod stream;
 mod terminal;
 mod units;
@@ -42,9 +44,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Info(args) => commands::info::run(&args)?,
         Command::Map(args) => commands::map::run(&args)?,
         // What is found is the answer, not a failure, and has a code all the same.
-        Command::Hash(args) => commands::hash::run(&args)?,
-        Command::Verify(args) => return commands::verify::run(&args).map(ExitCode::from),
         Command::Check(args) => return commands::check::run(&args).map(ExitCode::from),
+        Command::Verify(args) => return commands::verify::run(&args).map(ExitCode::from),
+        Command::Hash(args) => return commands::hash::run(&args).map(ExitCode::from),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,19 +1,19 @@
 //! From what was typed to what will be done. Everything that can be refused without looking at the disk is refused here.
 
-use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use chain_resolve::{Request, SelectError, SelectedDisk, Selection, select};
+use export_manifest::Format;
 use export_sinks::{Compression, DigestChoice, GzipLevel, Overwrite, XzLevel, ZstdLevel};
 use vhdx_format::geometry::default_block_size;
 use vhdx_format::writer::Allocation;
 use vhdx_format::{BlockSize, VirtualDisk};
 
-use crate::args::{ChoiceArgs, Digest, DiskId, ExportArgs, Format, ProgressStyle, SourceArgs};
-use crate::disk::PlainFormat;
+use crate::args::{self, ChoiceArgs, Digest, DiskId, ExportArgs, ProgressStyle, SourceArgs};
+use crate::disk::plain_format;
 use crate::usage::UsageError;
-use crate::{file_names, units};
+use crate::{file_names, format, units};
 
 /// Where the artifacts go.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,21 +45,21 @@ pub(crate) enum Artifact {
 }
 
 impl Artifact {
-    /// Its format, which is also the suffix of its name.
-    pub(crate) fn format(&self) -> &'static str {
+    /// Its format.
+    pub(crate) fn format(&self) -> Format {
         match self {
-            Self::Raw => "raw",
+            Self::Raw => Format::Raw,
             Self::Compressed(compression) => packed_format(*compression),
-            Self::Vhdx { .. } => "vhdx",
+            Self::Vhdx { .. } => Format::Vhdx,
         }
     }
 }
 
-fn packed_format(compression: Compression) -> &'static str {
+fn packed_format(compression: Compression) -> Format {
     match compression {
-        Compression::Zstd(_) => "raw.zst",
-        Compression::Gzip(_) => "raw.gz",
-        Compression::Xz(_) => "raw.xz",
+        Compression::Zstd(_) => Format::RawZst,
+        Compression::Gzip(_) => Format::RawGz,
+        Compression::Xz(_) => Format::RawXz,
     }
 }
 
@@ -154,7 +154,7 @@ impl ExportPlan {
             Destination::Stdout => Ok(vec![(selection.only_disk()?, Output::Stdout)]),
             Destination::Device(path) => Ok(vec![(selection.only_disk()?, Output::Device(path.clone()))]),
             Destination::Folder(folder) => {
-                let names = file_names::of_selection(selection, self.artifact.format());
+                let names = file_names::of_selection(selection, self.artifact.format().name());
                 let files = names.into_iter().map(|name| Output::File(folder.join(name)));
                 Ok(selection.disks.iter().zip(files).collect())
             }
@@ -187,10 +187,9 @@ fn is_folder(out: &Path) -> bool {
 fn artifact(args: &ExportArgs, out: &Path) -> Result<Artifact, UsageError> {
     let format = format(args, out)?;
     if let Some(compression) = args.compress
-        && packed_format(compression) != format_name(format)
+        && packed_format(compression) != format
     {
-        let compression = compression.to_string();
-        return Err(UsageError::Compression { compression, format: format_name(format) });
+        return Err(UsageError::Compression { compression, format });
     }
     if format != Format::Vhdx {
         refuse_image_options(args)?;
@@ -202,7 +201,7 @@ fn artifact(args: &ExportArgs, out: &Path) -> Result<Artifact, UsageError> {
             allocation: if args.fixed { Allocation::Fixed } else { Allocation::Dynamic },
             disk_id: args.disk_id,
         },
-        Format::Raw => Artifact::Raw,
+        Format::Raw | Format::Device => Artifact::Raw,
         Format::RawZst => compressed(Compression::Zstd(ZstdLevel::default())),
         Format::RawGz => compressed(Compression::Gzip(GzipLevel::default())),
         Format::RawXz => compressed(Compression::Xz(XzLevel::default())),
@@ -221,42 +220,32 @@ fn refuse_image_options(args: &ExportArgs) -> Result<(), UsageError> {
 
 /// The format that was asked for, or that the name or the compression tells.
 fn format(args: &ExportArgs, out: &Path) -> Result<Format, UsageError> {
-    let packed = args.compress.map(|compression| match compression {
-        Compression::Zstd(_) => Format::RawZst,
-        Compression::Gzip(_) => Format::RawGz,
-        Compression::Xz(_) => Format::RawXz,
-    });
+    let asked = args.format.map(Format::from);
+    let packed = args.compress.map(packed_format);
     if args.device {
-        let is_bare = args.format.is_none_or(|format| format == Format::Raw) && packed.is_none();
-        return if is_bare { Ok(Format::Raw) } else { Err(UsageError::DeviceFormat) };
+        let is_bare = asked.or(packed).is_none_or(|format| format == Format::Raw);
+        return if is_bare { Ok(Format::Device) } else { Err(UsageError::DeviceFormat) };
     }
-    match args.format {
-        Some(format) => Ok(format),
+    match asked {
+        Some(format) => match format::of_name(out).filter(|_| !is_folder(out)) {
+            Some(named) if named != format => Err(UsageError::OtherSuffix { format, out: out.to_path_buf() }),
+            _ => Ok(format),
+        },
         None if is_stdout(out) => packed.ok_or(UsageError::StreamWithoutFormat),
         None if is_folder(out) => Ok(packed.unwrap_or(Format::Vhdx)),
-        None => format_of(out).ok_or_else(|| UsageError::UnknownSuffix(out.to_path_buf())),
+        None => format::of_name(out).ok_or_else(|| UsageError::UnknownSuffix(out.to_path_buf())),
     }
 }
 
-fn format_name(format: Format) -> &'static str {
-    match format {
-        Format::Vhdx => "vhdx",
-        Format::Raw => "raw",
-        Format::RawZst => "raw.zst",
-        Format::RawGz => "raw.gz",
-        Format::RawXz => "raw.xz",
-    }
-}
-
-fn format_of(out: &Path) -> Option<Format> {
-    let suffix = out.extension().and_then(OsStr::to_str)?.to_ascii_lowercase();
-    match suffix.as_str() {
-        "vhdx" => Some(Format::Vhdx),
-        "raw" | "img" => Some(Format::Raw),
-        "zst" => Some(Format::RawZst),
-        "gz" => Some(Format::RawGz),
-        "xz" => Some(Format::RawXz),
-        _ => None,
+impl From<args::Format> for Format {
+    fn from(asked: args::Format) -> Self {
+        match asked {
+            args::Format::Vhdx => Self::Vhdx,
+            args::Format::Raw => Self::Raw,
+            args::Format::RawZst => Self::RawZst,
+            args::Format::RawGz => Self::RawGz,
+            args::Format::RawXz => Self::RawXz,
+        }
     }
 }
 
@@ -302,6 +291,7 @@ fn sidecars(
     }
     let manifest = match &args.manifest {
         Some(path) if path == Path::new("none") => ManifestPlace::Nowhere,
+        Some(path) if is_stdout(path) => return Err(UsageError::ManifestStream),
         Some(_) if matches!(destination, Destination::Folder(_)) => return Err(UsageError::OneManifest),
         Some(path) => ManifestPlace::At(path.clone()),
         None if is_beside => ManifestPlace::Beside,
@@ -339,7 +329,7 @@ pub(crate) fn selection_in(
     target: Option<&Path>,
 ) -> Result<Selection, SelectError> {
     // A bare disk belongs to no VM, and what lies beside it was not named.
-    if choice.checkpoint.is_some() && !source.is_dir() && PlainFormat::of(source).is_some() {
+    if choice.checkpoint.is_some() && !source.is_dir() && plain_format(source).is_some() {
         return Err(SelectError::OneFile("--checkpoint"));
     }
     select(&Request {

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use chain_resolve::{SelectedDisk, Selection};
 use export_manifest::{
-    ArtifactProof, Checkpoint, ContentProof, DiskProof, Link, LogState, Manifest, SCHEMA, Source, Tool,
-    VERSION, Vm,
+    ArtifactProof, Checkpoint, ContentProof, DiskProof, Format, Link, LogState, Manifest, SCHEMA, Source,
+    Tool, VERSION, Vm,
 };
-use export_sinks::Tally;
+use export_sinks::{Sha256Digest, Tally};
 use vhdx_format::VirtualDisk;
 
 use crate::disk::{self, Disk};
-use crate::terminal::quoted;
+use crate::terminal::{quoted, steers};
 
 /// The manifest of an export.
 pub(crate) fn manifest(
@@ -38,6 +38,7 @@ pub(crate) fn manifest(
         },
         content,
         artifact,
+        manifest_sha256: None,
         warnings: warnings.iter().map(|warning| without_folders(warning, disk)).collect(),
     }
 }
@@ -60,7 +61,7 @@ fn link(link: &disk::Link<'_>) -> Link {
     let image = link.image.as_ref();
     Link {
         filename: file_name(link.path),
-        format: link.format.to_owned(),
+        format: link.format,
         size: link.size,
         data_write_guid: image.map(|image| image.data_write_guid.clone()),
         virtual_disk_id: image.map(|image| image.virtual_disk_id.clone()),
@@ -72,7 +73,7 @@ fn link(link: &disk::Link<'_>) -> Link {
     }
 }
 
-/// The last name of a path: where a file lay is nobody's business elsewhere.
+/// The last name of a path, as text: where a file lay is nobody's business elsewhere.
 pub(crate) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
@@ -86,23 +87,64 @@ fn without_folders(text: &str, disk: &Disk) -> String {
     text
 }
 
-/// A command of any Linux that prints the SHA-256 of a disk's content, from a copy in that format; `None` where the usual
-/// programs can not read it.
-pub(crate) fn stock_command(format: &str, path: &str, virtual_size: u64) -> Option<String> {
-    let path = quoted_path(path);
-    match format {
-        "raw" | "device" => Some(format!("head -c {virtual_size} {path} | sha256sum")),
-        "raw.zst" => Some(format!("zstd -dc {path} | sha256sum")),
-        "raw.gz" => Some(format!("gzip -dc {path} | sha256sum")),
-        "raw.xz" => Some(format!("xz -dc {path} | sha256sum")),
-        _ => None,
+/// A command of any Linux, ready to be pasted, and what it must print.
+pub(crate) struct StockCommand {
+    pub(crate) line: String,
+    pub(crate) expected: Sha256Digest,
+}
+
+/// How the usual programs show that a copy is right: by the SHA-256 of its content, or of the file where they can not read
+/// the content.
+pub(crate) fn stock_command(
+    format: Format,
+    path: &Path,
+    virtual_size: u64,
+    content: Option<Sha256Digest>,
+    file: Option<Sha256Digest>,
+) -> Option<StockCommand> {
+    let path = shell_word(path);
+    let (line, expected) = match format {
+        Format::Raw | Format::Device => (format!("head -c {virtual_size} {path} | sha256sum"), content),
+        Format::RawZst => (format!("zstd -dc {path} | sha256sum"), content),
+        Format::RawGz => (format!("gzip -dc {path} | sha256sum"), content),
+        Format::RawXz => (format!("xz -dc {path} | sha256sum"), content),
+        Format::Vhdx => (format!("sha256sum {path}"), file),
+    };
+    Some(StockCommand { line, expected: expected? })
+}
+
+/// A path as a shell takes it for one word that is no option.
+fn shell_word(path: &Path) -> String {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./".contains(byte);
+    let front = if bytes.first() == Some(&b'-') { "./" } else { "" };
+    match std::str::from_utf8(bytes) {
+        Ok(text) if bytes.iter().all(is_plain) => format!("{front}{text}"),
+        Ok(text) if !text.contains(steers) => quoted(&format!("{front}{text}")),
+        // What a terminal would obey, and what is no text at all, goes as numbers: every common shell reads those.
+        _ => {
+            let escaped = bytes.iter().map(|byte| match byte {
+                b if is_plain(b) || *b == b' ' => char::from(*b).to_string(),
+                b => format!("\\{b:03o}"),
+            });
+            format!("$'{front}{}'", escaped.collect::<String>())
+        }
     }
 }
 
-fn quoted_path(path: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
-    if path.starts_with('-') {
-        return quoted(&format!("./{path}"));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_whatever_is_in_it() {
+        for (path, word) in [
+            ("/dev/vg0/web01", "/dev/vg0/web01"),
+            ("web 01.raw", "'web 01.raw'"),
+            ("-n.raw", "./-n.raw"),
+            ("a\nb'c.raw", "$'a\\012b\\047c.raw'"),
+        ] {
+            assert_eq!(shell_word(Path::new(path)), word);
+        }
     }
-    if path.chars().all(is_plain) { path.to_owned() } else { quoted(path) }
 }

@@ -6,6 +6,7 @@
 pub(crate) mod folder;
 
 use chain_resolve::{Chain, FoundBy, SourceFile};
+use export_manifest::Format;
 use export_sinks::{ContentDigests, Sha256Digest, Tally};
 use serde::Serialize;
 use vhdx_format::{Content, Extent, ImageKind, Layer, LayerIndex, LogState, ParentLocator, VirtualDisk};
@@ -17,7 +18,7 @@ use crate::disk::{Disk, Link, PlainDisk};
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct ImageInfo {
     pub(crate) filename: String,
-    pub(crate) format: &'static str,
+    pub(crate) format: Format,
     pub(crate) virtual_size: u64,
     /// Bytes that the file takes on its file system.
     pub(crate) actual_size: u64,
@@ -96,7 +97,7 @@ impl ImageInfo {
         let parent = image.parent();
         Self {
             filename: source.path.display().to_string(),
-            format: "vhdx",
+            format: Format::Vhdx,
             virtual_size: image.geometry().size(),
             actual_size: source.allocated,
             cluster_size: image.layout().block_size().bytes(),
@@ -148,7 +149,7 @@ impl ImageInfo {
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct PlainInfo {
     pub(crate) filename: String,
-    pub(crate) format: &'static str,
+    pub(crate) format: Format,
     pub(crate) virtual_size: u64,
     /// Bytes that the file takes on its file system.
     pub(crate) actual_size: u64,
@@ -161,7 +162,7 @@ impl PlainInfo {
         let source = disk.source();
         Self {
             filename: source.path.display().to_string(),
-            format: disk.format().name(),
+            format: disk.format(),
             virtual_size: disk.geometry().size(),
             actual_size: source.allocated,
             file_size: source.len,
@@ -232,7 +233,7 @@ impl MapEntry {
             Content::Zero => (disk.layers().saturating_sub(1), None),
         };
         // Where compressed data lies in its file says nothing of the disk.
-        let is_compressed = disk.format() == "raw.zst";
+        let is_compressed = disk.format() == Format::RawZst;
         Self {
             start: extent.start.0,
             length: extent.len,
@@ -271,7 +272,7 @@ pub(crate) struct ExportReport {
 pub(crate) struct ArtifactReport {
     /// `-` for standard output.
     pub(crate) path: String,
-    pub(crate) format: &'static str,
+    pub(crate) format: Format,
     pub(crate) size: u64,
     /// Of the file, not of the disk in it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -313,7 +314,7 @@ pub(crate) struct DiskReport {
 #[derive(Debug, Serialize)]
 pub(crate) struct LinkReport {
     pub(crate) filename: String,
-    pub(crate) format: &'static str,
+    pub(crate) format: Format,
     pub(crate) size: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) data_write_guid: Option<String>,

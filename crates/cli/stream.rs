@@ -30,6 +30,16 @@ impl<R: Read> InOrder<R> {
         Self { state: Mutex::new(state), turn: Condvar::new(), len }
     }
 
+    /// Whether the stream goes on behind what was read. One byte of it is read to find out.
+    pub(crate) fn has_more(&self) -> io::Result<bool> {
+        let mut state = self.state.lock().map_err(|_| io::Error::other("a reader of the stream panicked"))?;
+        match state.fill(&mut [0]) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// How many bytes have come.
     pub(crate) fn received(&self) -> u64 {
         self.state.lock().map_or(0, |state| state.at)

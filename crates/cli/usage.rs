@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use export_manifest::Format;
+use export_sinks::Compression;
+
 /// Arguments that contradict each other or make no sense.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub(crate) enum UsageError {
@@ -16,7 +19,7 @@ pub(crate) enum UsageError {
     #[error("{0} makes sense for VHDX only")]
     VhdxOnly(&'static str),
     #[error("--compress {compression} does not make {format}")]
-    Compression { compression: String, format: &'static str },
+    Compression { compression: Compression, format: Format },
     #[error("{0} makes sense for an image in a file only")]
     FileOnly(&'static str),
     #[error("--bmap makes sense for raw images only, compressed or not")]
@@ -25,6 +28,10 @@ pub(crate) enum UsageError {
     OneManifest,
     #[error("`{}` cannot be the manifest: the export writes something else under that name", .0.display())]
     SharedName(PathBuf),
+    #[error("--manifest - is no place for a manifest: standard output is for results")]
+    ManifestStream,
+    #[error("`{}` is called otherwise than what --format {format} makes of it", out.display())]
+    OtherSuffix { format: Format, out: PathBuf },
     #[error("--device writes the bare disk: --format and --compress make no sense with it")]
     DeviceFormat,
     #[error("--digest none cannot be combined with a digest")]

@@ -51,6 +51,8 @@ impl ChainFile {
 #[derive(Debug)]
 pub struct Chain {
     stack: LayerStack,
+    leaf: ChainFile,
+    /// Leaf first, and so never empty.
     files: Vec<ChainFile>,
 }
 
@@ -79,14 +81,22 @@ pub enum ChangeError {
 }
 
 impl Chain {
-    pub(crate) fn new(stack: LayerStack, files: Vec<ChainFile>) -> Self {
-        Self { stack, files }
+    /// A whole stack and its files, leaf first; `None` without any.
+    pub(crate) fn new(stack: LayerStack, files: Vec<ChainFile>) -> Option<Self> {
+        let leaf = files.first()?.clone();
+        Some(Self { stack, leaf, files })
     }
 
     /// The files, leaf first; as many as there are layers.
     #[must_use]
     pub fn files(&self) -> &[ChainFile] {
         &self.files
+    }
+
+    /// The file whose state the disk is.
+    #[must_use]
+    pub fn leaf(&self) -> &ChainFile {
+        &self.leaf
     }
 
     /// The images, leaf first.

@@ -30,10 +30,8 @@ pub fn resolve(leaf: &Path, policy: &SearchPolicy) -> Result<Chain, ResolveError
         stack.push(layer).map_err(|source| ResolveError::Link { child, parent, source })?;
         files.push(ChainFile::new(handle, found_by));
     }
-    match stack.complete() {
-        Ok(stack) => Ok(Chain::new(stack, files)),
-        Err(_) => Err(ResolveError::Unfinished { leaf: leaf.to_path_buf() }),
-    }
+    let chain = stack.complete().ok().and_then(|stack| Chain::new(stack, files));
+    chain.ok_or_else(|| ResolveError::Unfinished { leaf: leaf.to_path_buf() })
 }
 
 /// Opens one image, without asking for its parent.

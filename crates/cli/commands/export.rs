@@ -19,6 +19,7 @@ use crate::disk::{Disk, DiskError};
 use crate::failure::Failure;
 use crate::interrupt::{self, Leftovers};
 use crate::plan::{self, Destination, ExportPlan, Notes, Output, Results, SpaceCheck};
+use crate::slow_digest;
 use crate::terminal::{printable, say};
 
 pub(crate) fn run(args: ExportArgs) -> Result<(), Failure> {
@@ -43,8 +44,7 @@ pub(crate) fn run(args: ExportArgs) -> Result<(), Failure> {
         .map(|(disk, _)| Disk::open(&disk.leaf, &selection.policy, sector))
         .collect::<Result<_, DiskError>>()?;
     let _folder = NewFolder::of(&plan.destination)?;
-    let of_selection: Vec<String> = selection.notes.iter().map(ToString::to_string).collect();
-    plan.note(&of_selection);
+    plan.note(&selection.notes.iter().map(ToString::to_string).collect::<Vec<_>>());
     // One that is gone can not be replaced either.
     let mut sources = sources(&disks)?;
     sources.extend(selection.protected.iter().filter_map(|path| FileIdentity::of(path).ok()));
@@ -52,20 +52,23 @@ pub(crate) fn run(args: ExportArgs) -> Result<(), Failure> {
     for ((selected, output), disk) in outputs.into_iter().zip(&disks) {
         let place = place_of(&plan, output, &sources)?;
         let sidecars = SidecarTargets::of(&plan, &place, &sources)?;
-        let warnings = [of_selection.clone(), words::warnings(disk)].concat();
+        let (found, read) = (words::of_selection(&selection, selected), words::of_disk(disk, &plan));
         let (plan, selection, cancel) = (&plan, &selection, &cancel);
-        jobs.push(Job { plan, selection, selected, disk, place, sidecars, warnings, cancel });
+        jobs.push(Job { plan, selection, selected, disk, place, sidecars, found, read, cancel });
     }
     let mut reports = Vec::new();
+    let mut told = Ok(());
     for job in &jobs {
-        plan.note(&job.warnings[of_selection.len()..]);
-        plan.note(words::slow_digest(job.disk, plan.digests)?.as_slice());
+        plan.note(&job.read);
+        plan.note(slow_digest::warning(job.disk, plan.digests.sha256)?.as_slice());
         let written = job.write()?;
-        if plan.results == Results::Text {
-            words::print(job, &written).map_err(Failure::Output)?;
+        // Whoever closes our output early still gets all disks.
+        if plan.results == Results::Text && told.is_ok() {
+            told = words::print(job, &written).map_err(Failure::Output);
         }
         reports.push(job.report(&written));
     }
+    told?;
     match (plan.results, &plan.destination, reports.as_slice()) {
         (Results::Json, Destination::Folder(_), reports) => print_json(&mut io::stdout().lock(), &reports),
         (Results::Json, Destination::Stdout, [report]) => print_json(&mut io::stderr().lock(), report),

@@ -15,7 +15,8 @@ use crate::interrupt::{self, Leftovers};
 use crate::plan::{self, Wanted};
 use crate::progress;
 use crate::report::ContentReport;
-use crate::terminal::printable;
+use crate::slow_digest;
+use crate::terminal::{printable, say};
 use crate::usage::UsageError;
 
 /// The digests of one disk.
@@ -26,7 +27,8 @@ struct Hashed {
     content: ContentReport,
 }
 
-pub(crate) fn run(args: &HashArgs) -> Result<(), Failure> {
+/// Ends with the code of the first source that failed.
+pub(crate) fn run(args: &HashArgs) -> Result<u8, Failure> {
     let wanted = plan::wanted(&args.digest)?;
     if wanted == (Wanted { sha256: false, blksum: false }) {
         return Err(UsageError::NothingToHash.into());
@@ -43,18 +45,28 @@ pub(crate) fn run(args: &HashArgs) -> Result<(), Failure> {
     let cancel = Cancel::new();
     interrupt::listen(&cancel, Leftovers::None).map_err(Failure::Signals)?;
     let mut hashed = Vec::new();
+    let mut worst = 0;
     for source in &sources {
-        let (size, digests) = digests_of(args, source, wanted, &cancel)?;
-        if !args.json {
-            print(source, &digests, sources.len() > 1).map_err(Failure::Output)?;
+        match digests_of(args, source, wanted, &cancel) {
+            Ok((virtual_size, digests)) => {
+                if !args.json {
+                    print(source, &digests, sources.len() > 1).map_err(Failure::Output)?;
+                }
+                let content = ContentReport::of(&digests);
+                hashed.push(Hashed { source: source.display().to_string(), virtual_size, content });
+            }
+            // One that fails keeps none of the others from being digested.
+            Err(failure) if sources.len() > 1 => {
+                let code = failure.tell();
+                worst = if worst == 0 { code } else { worst };
+            }
+            Err(failure) => return Err(failure),
         }
-        hashed.push(Hashed {
-            source: source.display().to_string(),
-            virtual_size: size,
-            content: ContentReport::of(&digests),
-        });
     }
-    if args.json { print_json(&mut io::stdout().lock(), &hashed) } else { Ok(()) }
+    if args.json {
+        print_json(&mut io::stdout().lock(), &hashed)?;
+    }
+    Ok(worst)
 }
 
 fn digests_of(
@@ -72,6 +84,9 @@ fn digests_of(
     let digests = DigestChoice { sha256: wanted.sha256, blksum: wanted.blksum, ..DigestChoice::default() };
     let options = Options { digests, ..Options::default() };
     let size = disk.geometry().size();
+    if let Some(warning) = slow_digest::warning(&disk, wanted.sha256)?.filter(|_| !args.talk.quiet) {
+        say(&format!("note: {warning}\n"));
+    }
     let drawn = progress::drawn(args.talk.progress(), size);
     let digests = digest(&disk, &options, drawn.as_ref(), cancel).map_err(failed)?;
     drop(drawn);

@@ -7,7 +7,7 @@ use chain_resolve::{Chain, open_image};
 
 use crate::args::{ChoiceArgs, InfoArgs};
 use crate::commands::{info_configuration, print_json};
-use crate::disk::{Disk, PlainDisk, PlainFormat};
+use crate::disk::{Disk, PlainDisk, plain_format};
 use crate::failure::Failure;
 use crate::plan;
 use crate::report::{ImageInfo, Log, PlainInfo};
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
     let selection = plan::selection(&args.source, None)?;
     let mut out = io::stdout().lock();
     let selected = selection.only_disk()?;
-    if args.chain || PlainFormat::of(&selected.leaf).is_some() {
+    if args.chain || plain_format(&selected.leaf).is_some() {
         let sector = args.source.choice.sector_size;
         return match Disk::open(&selected.leaf, &selection.policy, sector)? {
             Disk::Chain(chain) => print_chain(args, &mut out, &chain),
@@ -61,8 +61,12 @@ fn print_plain(args: &InfoArgs, out: &mut dyn Write, disk: &PlainDisk) -> Result
     let size = format!("{} ({} bytes)", show_size(info.virtual_size), info.virtual_size);
     let file = format!("{} ({} on disk)", show_size(info.file_size), show_size(info.actual_size));
     let name = printable(&info.filename);
-    let lines =
-        [("image", name.as_str()), ("kind", info.format), ("virtual size", &size), ("file size", &file)];
+    let lines = [
+        ("image", name.as_str()),
+        ("kind", info.format.name()),
+        ("virtual size", &size),
+        ("file size", &file),
+    ];
     lines.iter().try_for_each(|(name, value)| writeln!(out, "{name:<15}{value}")).map_err(Failure::Output)
 }
 

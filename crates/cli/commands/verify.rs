@@ -1,44 +1,51 @@
 //! `vhdx-export verify`: whether a copy holds the disk that a manifest describes, and where it does not.
 //!
-//! The copy is read, the source is not needed. Words are for `words.rs`, reading the copy for `reading.rs`.
+//! The copy is read, the source is not needed. Reading the copy is for `restored.rs`, its ranges for `ranges.rs`, what is
+//! said for `words.rs` and `report.rs`.
 
-mod reading;
+mod ranges;
+mod report;
+mod restored;
 mod words;
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use export_manifest::{Comparison, Manifest, ManifestError, compare};
-use export_sinks::{Cancel, Difference, Sha256Digest};
-use vhdx_format::{Geometry, SectorSize};
+use export_manifest::{Comparison, Format, Manifest, ManifestError, compare};
+use export_sinks::{Cancel, ContentDigests, Difference, Sha256Digest};
+use vhdx_format::{Geometry, GeometryError, SectorSize};
 
-use self::reading::{Copy, Read as ReadCopy};
-use crate::args::{ProgressStyle, VerifyArgs};
+use self::restored::{Looked, Restored};
+use crate::args::VerifyArgs;
+use crate::disk::DiskError;
 use crate::failure::{Failure, code};
+use crate::format;
 use crate::interrupt::{self, Leftovers};
 use crate::usage::UsageError;
 
 /// What became of a comparison.
 #[derive(Debug)]
-pub(crate) enum Verdict {
+enum Verdict {
     /// Everything that was compared is equal.
     Equal,
     /// The disk differs, in these ranges where they are known.
     Different(Vec<Difference>),
-    /// The copy ends before the disk does.
+    /// The copy ends before the disk, or its file before the one that was written.
     Truncated { have: u64, want: u64 },
     /// The copy is a disk of another size.
     OtherSize { have: u64, want: u64 },
     /// The disk is right, but the file is not the one that was written.
     OtherFile { expected: Sha256Digest, found: Sha256Digest },
     /// It can not be read as what its name says it is.
-    Unreadable(String),
+    Unreadable(Box<DiskError>),
 }
 
 /// How much was compared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Extent {
+enum Compared {
+    /// Nothing: it was clear without that.
+    Nothing,
     /// The blksum of the whole disk and of that many ranges.
     Blocks(usize),
     /// The SHA-256 of the whole disk.
@@ -47,35 +54,52 @@ pub(crate) enum Extent {
     Sample { compared: usize, of: usize },
 }
 
+/// What a copy has behind the disk. Of a device that is larger, nothing is wrong with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Behind {
+    Nothing,
+    Bytes(u64),
+    /// A stream goes on, nobody knows for how long.
+    More,
+}
+
 /// A comparison, done.
-pub(crate) struct Verified<'a> {
+struct Verified<'a> {
     image: &'a Path,
     manifest_path: &'a Path,
     manifest: &'a Manifest,
-    format: &'static str,
+    /// What the copy is; `None` where it could not be opened.
+    format: Option<Format>,
     verdict: Verdict,
-    extent: Extent,
-    /// Bytes behind the disk.
-    behind: u64,
+    compared: Compared,
+    behind: Behind,
 }
 
 /// A manifest can not be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum VerifyError {
-    #[error("cannot read the manifest `{}`", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
-    #[error("cannot use the manifest `{}`", path.display())]
-    Manifest { path: PathBuf, source: ManifestError },
-    #[error("cannot use the manifest `{}`", path.display())]
-    Disk { path: PathBuf, source: vhdx_format::GeometryError },
-    #[error("the manifest `{}` has sectors of a size that no disk has", .0.display())]
-    Sectors(PathBuf),
-    #[error("the manifest `{}` has no digest of the disk: it was exported with --digest none", .0.display())]
-    NoDigests(PathBuf),
-    #[error("the manifest `{}` has no digests of ranges to sample: it was exported without blksum", .0.display())]
-    NoRanges(PathBuf),
-    #[error("the manifest `{}` is damaged: its digests contradict each other", .0.display())]
-    Contradiction(PathBuf),
+#[error("cannot use the manifest `{}`", path.display())]
+pub(crate) struct VerifyError {
+    path: PathBuf,
+    pub(crate) source: Unusable,
+}
+
+/// Why a manifest can not be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unusable {
+    #[error(transparent)]
+    Read(#[from] io::Error),
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error(transparent)]
+    Disk(#[from] GeometryError),
+    #[error("it has sectors of {0} bytes, which no disk has")]
+    Sectors(u32),
+    #[error("it has no digest of the disk, which was exported with --digest none")]
+    NoDigests,
+    #[error("it has no digests of ranges to sample, since the disk was exported without blksum")]
+    NoRanges,
+    #[error("it is damaged: its digests of the disk contradict each other")]
+    Contradiction,
 }
 
 pub(crate) fn run(args: &VerifyArgs) -> Result<u8, Failure> {
@@ -88,30 +112,37 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<u8, Failure> {
         None if is_stream => return Err(UsageError::NoManifest.into()),
         None => beside(&args.image),
     };
-    let manifest = read_manifest(&manifest_path)?;
-    let geometry = geometry(&manifest, &manifest_path)?;
+    let unusable = |source| VerifyError { path: manifest_path.clone(), source };
+    let manifest = read_manifest(&manifest_path).map_err(unusable)?;
+    let geometry = geometry(&manifest).map_err(unusable)?;
+    let wanted = wanted(args, &manifest).map_err(unusable)?;
     let cancel = Cancel::new();
     interrupt::listen(&cancel, Leftovers::None).map_err(Failure::Signals)?;
-    let (image, parent_dirs) = (&args.image, &args.parent_dir);
-    let progress = args.talk.progress();
-    let copy =
-        if is_stream { Ok(Copy::stream(geometry)?) } else { Copy::open(image, parent_dirs, geometry)? };
-    let verified = |format, verdict, extent, behind| Verified {
-        image,
+    let restored = if is_stream {
+        Ok(Restored::stream(geometry)?)
+    } else {
+        Restored::open(&args.image, &args.parent_dir, geometry)?
+    };
+    let mut verified = Verified {
+        image: &args.image,
         manifest_path: &manifest_path,
         manifest: &manifest,
-        format,
-        verdict,
-        extent,
-        behind,
+        format: None,
+        verdict: Verdict::Equal,
+        compared: Compared::Nothing,
+        behind: Behind::Nothing,
     };
-    let verified = match copy {
-        Ok(copy) => {
-            let (verdict, extent) = judged(args, &copy, &manifest, &manifest_path, progress, &cancel)?;
-            verified(copy.format(), verdict, extent, copy.behind())
+    match restored {
+        Ok(restored) => {
+            let judged = judged(args, &restored, &manifest, &wanted, &cancel)?;
+            (verified.verdict, verified.compared) =
+                judged.ok_or_else(|| unusable(Unusable::Contradiction))?;
+            verified.format = Some(restored.format());
+            verified.behind = restored.behind()?;
+            restored.check_unchanged()?;
         }
-        Err(verdict) => verified("", cut_short(verdict, image, &manifest), Extent::Blocks(0), 0),
-    };
+        Err(verdict) => verified.verdict = cut_short(verdict, &args.image, &manifest),
+    }
     words::tell(args, &verified)?;
     Ok(if matches!(verified.verdict, Verdict::Equal) { 0 } else { code::MISMATCH })
 }
@@ -123,75 +154,70 @@ fn beside(image: &Path) -> PathBuf {
     name.into()
 }
 
-fn read_manifest(path: &Path) -> Result<Manifest, VerifyError> {
-    let read = || {
-        let mut text = Vec::new();
-        // One byte more than a manifest may have, to see that it has more.
-        File::open(path)?.take(Manifest::LEN_MAX.saturating_add(1)).read_to_end(&mut text)?;
-        Ok(text)
-    };
-    let text = read().map_err(|source| VerifyError::Read { path: path.to_path_buf(), source })?;
-    Manifest::parse(&text).map_err(|source| VerifyError::Manifest { path: path.to_path_buf(), source })
+fn read_manifest(path: &Path) -> Result<Manifest, Unusable> {
+    let mut text = Vec::new();
+    // One byte more than a manifest may have, to see that it has more.
+    File::open(path)?.take(Manifest::LEN_MAX.saturating_add(1)).read_to_end(&mut text)?;
+    Ok(Manifest::parse(&text)?)
 }
 
-fn geometry(manifest: &Manifest, path: &Path) -> Result<Geometry, VerifyError> {
-    let sector =
-        |bytes| SectorSize::from_bytes(bytes).ok_or_else(|| VerifyError::Sectors(path.to_path_buf()));
+fn geometry(manifest: &Manifest) -> Result<Geometry, Unusable> {
+    let sector = |bytes| SectorSize::from_bytes(bytes).ok_or(Unusable::Sectors(bytes));
     let logical = sector(manifest.disk.logical_sector_size)?;
     let physical = sector(manifest.disk.physical_sector_size)?;
-    Geometry::new(manifest.disk.virtual_size, logical, physical)
-        .map_err(|source| VerifyError::Disk { path: path.to_path_buf(), source })
+    Ok(Geometry::new(manifest.disk.virtual_size, logical, physical)?)
 }
 
-/// Compares what the copy holds, and where that is equal, whether the file is the very one that was written.
+/// The digests to compare with; enough of them for what is asked.
+fn wanted(args: &VerifyArgs, manifest: &Manifest) -> Result<ContentDigests, Unusable> {
+    let wanted = manifest.content.digests();
+    match (&wanted.blocks, wanted.sha256) {
+        (None, None) => Err(Unusable::NoDigests),
+        (None, Some(_)) if args.quick => Err(Unusable::NoRanges),
+        _ => Ok(wanted),
+    }
+}
+
+/// Compares what the copy holds, and where that is equal, whether the file is the very one that was written. `None` where
+/// the manifest contradicts itself.
 fn judged(
     args: &VerifyArgs,
-    copy: &Copy,
+    restored: &Restored,
     manifest: &Manifest,
-    path: &Path,
-    progress: ProgressStyle,
+    wanted: &ContentDigests,
     cancel: &Cancel,
-) -> Result<(Verdict, Extent), Failure> {
-    let wanted = manifest.content.digests();
-    let size = manifest.disk.virtual_size;
-    if copy.size() != size {
-        return Ok((Verdict::OtherSize { have: copy.size(), want: size }, Extent::Blocks(0)));
+) -> Result<Option<(Verdict, Compared)>, Failure> {
+    let (have, want) = (restored.size(), manifest.disk.virtual_size);
+    if have != want {
+        return Ok(Some((Verdict::OtherSize { have, want }, Compared::Nothing)));
     }
-    let path = || path.to_path_buf();
-    if args.quick {
-        let blocks = wanted.blocks.as_ref().ok_or_else(|| VerifyError::NoRanges(path()))?;
-        return copy.sampled(blocks, progress, cancel);
+    let progress = args.talk.progress();
+    if let (true, Some(blocks)) = (args.quick, &wanted.blocks) {
+        return Ok(Some(restored.sampled(blocks, progress, cancel)?));
     }
-    if wanted.blocks.is_none() && wanted.sha256.is_none() {
-        return Err(VerifyError::NoDigests(path()).into());
-    }
-    let extent = wanted.blocks.as_ref().map_or(Extent::Sha256, |blocks| Extent::Blocks(blocks.ranges.len()));
-    let verdict = match copy.read(&wanted, progress, cancel)? {
-        ReadCopy::Truncated { have } => Verdict::Truncated { have, want: size },
-        ReadCopy::Different(ranges) => Verdict::Different(ranges),
-        ReadCopy::Digests(found) => match compare(&wanted, &found, size) {
-            Comparison::Equal => copy.compared_as_file(&manifest.artifact)?,
+    let compared =
+        wanted.blocks.as_ref().map_or(Compared::Sha256, |blocks| Compared::Blocks(blocks.ranges.len()));
+    let verdict = match restored.look(wanted, progress, cancel)? {
+        Looked::Truncated { have } => {
+            return Ok(Some((Verdict::Truncated { have, want }, Compared::Nothing)));
+        }
+        Looked::Different(ranges) => Verdict::Different(ranges),
+        Looked::Digests(found) => match compare(wanted, &found, want) {
+            Comparison::Equal => restored.compared_as_file(&manifest.artifact)?,
             Comparison::Different(ranges) => Verdict::Different(ranges),
-            Comparison::ManifestDamaged => return Err(VerifyError::Contradiction(path()).into()),
-            Comparison::NoDigests => return Err(VerifyError::NoDigests(path()).into()),
+            Comparison::ManifestDamaged | Comparison::NoDigests => return Ok(None),
         },
     };
-    Ok((verdict, extent))
+    Ok(Some((verdict, compared)))
 }
 
 /// An image that can not be read and is shorter than the one that was written is most likely a part of it.
 fn cut_short(verdict: Verdict, image: &Path, manifest: &Manifest) -> Verdict {
-    let have = std::fs::metadata(image).map_or(u64::MAX, |metadata| metadata.len());
-    let is_same_kind =
-        image.to_string_lossy().to_lowercase().ends_with(last_suffix(&manifest.artifact.format));
+    let (have, want) =
+        (std::fs::metadata(image).map_or(u64::MAX, |found| found.len()), manifest.artifact.size);
+    let is_same_kind = format::of_name(image) == Some(manifest.artifact.format);
     match verdict {
-        Verdict::Unreadable(_) if is_same_kind && have < manifest.artifact.size => {
-            Verdict::Truncated { have, want: manifest.artifact.size }
-        }
+        Verdict::Unreadable(_) if is_same_kind && have < want => Verdict::Truncated { have, want },
         verdict => verdict,
     }
-}
-
-fn last_suffix(format: &str) -> &str {
-    format.rsplit('.').next().unwrap_or(format)
 }

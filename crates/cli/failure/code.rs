@@ -12,7 +12,7 @@ use raw_format::{RawError, SeekTableError, ZstdDiskError};
 use vhdx_format::{ImageError, ReadError};
 
 use super::Failure;
-use crate::commands::verify::VerifyError;
+use crate::commands::verify::{Unusable, VerifyError};
 use crate::disk::DiskError;
 
 pub(crate) const OTHER: u8 = 1;
@@ -36,6 +36,7 @@ pub(super) fn of(failure: &Failure) -> u8 {
         Failure::Sidecar(error) => sink_code(error),
         Failure::ReadBack(error) => read_back_code(error),
         Failure::Verify(error) => verify_code(error),
+        Failure::Part(_) => CORRUPT,
         Failure::Read { source, .. } => read_code(source),
         Failure::Export(error) => export_code(error),
         Failure::Change(error) => change_code(error),
@@ -92,7 +93,6 @@ fn read_code(error: &ReadError) -> u8 {
 
 fn disk_code(error: &DiskError) -> u8 {
     match error {
-        DiskError::Resolve(error) => resolve_code(error),
         DiskError::Store(StoreError::Open { source, .. })
         | DiskError::Length { source, .. }
         | DiskError::Raw { source: RawError::Io(source), .. }
@@ -139,8 +139,10 @@ fn read_back_code(error: &ReadBackError) -> u8 {
 }
 
 fn verify_code(error: &VerifyError) -> u8 {
-    match error {
-        VerifyError::Read { source, .. } => io_code(source),
+    match &error.source {
+        Unusable::Read(source) => io_code(source),
+        // There is nothing wrong with it.
+        Unusable::NoRanges => USAGE,
         _ => CORRUPT,
     }
 }
@@ -168,7 +170,7 @@ fn io_code(error: &io::Error) -> u8 {
         return OTHER;
     }
     match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => NOT_FOUND,
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory => NOT_FOUND,
         ErrorKind::UnexpectedEof | ErrorKind::ResourceBusy => CHANGED,
         // Damage that a checksum has told.
         ErrorKind::InvalidData => CORRUPT,

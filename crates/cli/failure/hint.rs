@@ -15,7 +15,7 @@ use raw_format::{SeekTableError, ZstdDiskError};
 use vhdx_format::{ImageError, Problem};
 
 use super::Failure;
-use crate::commands::verify::VerifyError;
+use crate::commands::verify::{Unusable, VerifyError};
 use crate::disk::DiskError;
 use crate::terminal::{quoted, steers};
 use crate::usage::UsageError;
@@ -44,10 +44,16 @@ pub(super) fn of(failure: &Failure) -> Option<String> {
 
 fn usage_hint(error: &UsageError) -> &'static str {
     match error {
-        UsageError::UnknownSuffix(_) => "end the name in .vhdx, .raw, .img or .raw.zst, or give --format",
+        UsageError::UnknownSuffix(_) => {
+            "end the name in .vhdx, .raw, .img, .raw.zst, .raw.gz or .raw.xz, or give --format"
+        }
         UsageError::SumsWithoutDigest => {
             "leave --digest out, or have sha256 in it: of a raw image, that of the disk is that of the file"
         }
+        UsageError::OtherSuffix { .. } => {
+            "what a file is called decides what it is taken for when it is read: rename it"
+        }
+        UsageError::ManifestStream => "name a file, or read OUT.manifest.json",
         UsageError::NoManifest => "name the manifest of the export with --manifest",
         UsageError::SharedName(_) => "name another file with --manifest, or leave it out",
         UsageError::QuickStream => "leave --quick out: a stream is read as a whole",
@@ -135,16 +141,17 @@ fn resolve_hint(error: &ResolveError) -> Option<&'static str> {
     })
 }
 
-fn disk_hint(error: &DiskError) -> Option<String> {
+pub(crate) fn disk_hint(error: &DiskError) -> Option<String> {
     let text = match error {
         DiskError::Packed { path, tool } => {
             let path = quoted(&path.display().to_string());
             return Some(format!(
-                "unpack it, or verify it with `{tool} -dc {path} | vhdx-export verify - --manifest …`"
+                "unpack it first; of a bare disk, `{tool} -dc {path} | vhdx-export verify - --manifest …` verifies it"
             ));
         }
         DiskError::Zstd { source: ZstdDiskError::Table(SeekTableError::NoTable), .. } => {
-            "the file is cut short, or comes from another program: `zstd -d` may unpack it"
+            "the file is cut short, or comes from another program: `zstd -d` may unpack it, and \
+                 `zstd -dc … | vhdx-export verify - --manifest …` verifies it"
         }
         DiskError::Geometry { .. } => "is it the file of a whole disk? Its sectors are 512 or 4096 bytes",
         _ => return None,
@@ -242,16 +249,16 @@ fn device_hint(error: &DeviceError) -> Option<String> {
 }
 
 fn verify_hint(error: &VerifyError) -> Option<String> {
-    let text = match error {
-        VerifyError::Manifest { source: ManifestError::Newer { .. }, .. } => {
+    let text = match &error.source {
+        Unusable::Manifest(ManifestError::Newer { .. }) => {
             "verify with the version of vhdx-export that made it, or a later one"
         }
-        VerifyError::Manifest { .. } | VerifyError::Contradiction(_) => "get another copy of the manifest",
-        VerifyError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+        Unusable::Manifest(_) | Unusable::Contradiction => "get another copy of the manifest",
+        Unusable::Read(error) if error.kind() == io::ErrorKind::NotFound => {
             "name the manifest of the export with --manifest"
         }
-        VerifyError::NoDigests(_) => "compare the file with `sha256sum`, or export again with digests",
-        VerifyError::NoRanges(_) => "leave --quick out",
+        Unusable::NoDigests => "export again with digests",
+        Unusable::NoRanges => "leave --quick out",
         _ => return None,
     };
     Some(text.to_owned())

@@ -6,6 +6,7 @@ use std::io;
 
 use export_sinks::Sha256Digest;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::bounded;
 use crate::content::ContentProof;
@@ -192,8 +193,8 @@ pub struct Options {
 /// What every version has, to tell them apart.
 #[derive(Deserialize)]
 struct Head {
-    schema: Option<String>,
-    schema_version: Option<u64>,
+    schema: Option<Value>,
+    schema_version: Option<Value>,
 }
 
 impl Manifest {
@@ -206,17 +207,19 @@ impl Manifest {
         if found > Self::LEN_MAX {
             return Err(ManifestError::TooLarge { found, most: Self::LEN_MAX });
         }
+        let is_object = text.trim_ascii_start().first() == Some(&b'{');
         let head: Head = serde_json::from_slice(text).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data if is_object => ManifestError::Damaged(error),
             serde_json::error::Category::Data => ManifestError::NotAManifest,
             _ => ManifestError::NotJson(error),
         })?;
-        match (head.schema.as_deref(), head.schema_version) {
-            (Some(SCHEMA), Some(VERSION)) => {}
-            (Some(SCHEMA), Some(found)) if found > VERSION => {
-                return Err(ManifestError::Newer { found, known: VERSION });
-            }
-            (Some(SCHEMA), _) => {}
-            _ => return Err(ManifestError::NotAManifest),
+        if head.schema.as_ref().and_then(Value::as_str) != Some(SCHEMA) {
+            return Err(ManifestError::NotAManifest);
+        }
+        if let Some(found) =
+            head.schema_version.as_ref().and_then(Value::as_u64).filter(|found| *found > VERSION)
+        {
+            return Err(ManifestError::Newer { found, known: VERSION });
         }
         let manifest: Self = serde_json::from_slice(text).map_err(ManifestError::Damaged)?;
         manifest.check()?;

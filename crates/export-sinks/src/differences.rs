@@ -2,7 +2,7 @@
 
 use vhdx_format::{DiskOffset, DiskRange};
 
-use crate::{BlockSums, MARK_LEN, RANGE_LEN, RangeSum, Sha256Digest};
+use crate::{BlockSums, MARK_LEN, RANGE_LEN, RangeSum};
 
 /// A range that differs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,22 +18,22 @@ pub struct Difference {
 pub fn differences(a: &BlockSums, b: &BlockSums, size: u64) -> Vec<Difference> {
     let disk = DiskRange::new(DiskOffset(0), DiskOffset(size));
     let pairs = a.ranges.iter().zip(&b.ranges).zip(parts(disk, RANGE_LEN));
-    let differing = pairs.filter(|((a, b), _)| digest(a.as_ref()) != digest(b.as_ref()));
-    differing.map(|((a, b), range)| difference(a.as_ref(), b.as_ref(), range)).collect()
+    pairs.filter_map(|((a, b), range)| difference(a.as_ref(), b.as_ref(), range)).collect()
 }
 
-fn digest(range: Option<&RangeSum>) -> Option<Sha256Digest> {
-    range.map(|range| range.blksum)
-}
-
-fn difference(a: Option<&RangeSum>, b: Option<&RangeSum>, range: DiskRange) -> Difference {
+/// How two disks differ in a range, by their digests of it; `None` for zeros.
+#[must_use]
+pub fn difference(a: Option<&RangeSum>, b: Option<&RangeSum>, range: DiskRange) -> Option<Difference> {
+    if a.map(|sum| sum.blksum) == b.map(|sum| sum.blksum) {
+        return None;
+    }
     // A range of zeros has no marks: those of zeros stand in for them.
     let marks =
         |sum: Option<&RangeSum>| sum.cloned().unwrap_or_else(|| RangeSum::of_zeros(range.len())).marks;
     let (a, b) = (marks(a), marks(b));
     let mut blocks = a.iter().zip(&b).zip(parts(range, MARK_LEN));
     let first_block = blocks.find_map(|((a, b), block)| (a != b).then_some(block));
-    Difference { range, first_block }
+    Some(Difference { range, first_block })
 }
 
 /// A range cut into parts of that length; the last one may be shorter.
@@ -50,6 +50,7 @@ fn parts(whole: DiskRange, len: u64) -> impl Iterator<Item = DiskRange> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Sha256Digest;
 
     const SIZE: u64 = 2 * RANGE_LEN + MARK_LEN / 2;
 

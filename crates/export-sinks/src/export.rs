@@ -107,9 +107,9 @@ impl<S: Sink> Completed<S> {
         &self.sink
     }
 
-    /// Gives the artifact its name, unless `cancel` is set by now.
-    pub fn publish(self, cancel: &Cancel) -> Result<Export, ExportError> {
-        cancel.check()?;
+    /// Gives the artifact its name. Stopping from outside ends here: whoever publishes may have removed by now what the
+    /// artifact replaces.
+    pub fn publish(self) -> Result<Export, ExportError> {
         self.sink.publish()?;
         Ok(self.export)
     }

@@ -34,7 +34,7 @@
 //! let cancel = Cancel::new();
 //! let received = export(disk, sink, &Options::default(), &NoProgress, &cancel)?;
 //! // Here is the place to ask whether the sources changed.
-//! let done = received.complete(&cancel)?.publish(&cancel)?;
+//! let done = received.complete(&cancel)?.publish()?;
 //! println!("{} bytes of data", done.content.data);
 //! # Ok(())
 //! # }
@@ -78,7 +78,7 @@ pub use blksum::{BLOCK_LEN, BlockSums, MARK_LEN, Mark, RANGE_LEN, RangeSum};
 pub use bmap::block_map;
 pub use cancel::{Cancel, Cancelled};
 pub use compression::{Compression, CompressionError, GzipLevel, Level, XzLevel, ZstdLevel};
-pub use differences::{Difference, differences};
+pub use differences::{Difference, difference, differences};
 pub use digest::{ArtifactDigests, ContentDigests, DigestChoice, NotADigest, RunDigest, Sha256Digest};
 pub use discard::digest;
 pub use error::{Doing, ExportError, Place, SinkError, SpaceError};

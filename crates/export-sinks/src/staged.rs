@@ -61,12 +61,10 @@ impl StagedFile {
         Err(TargetError::Busy(path).into())
     }
 
-    /// A small file with that content, durable under its partial name.
-    pub fn with_content(target: &Target, content: &[u8]) -> Result<Self, SinkError> {
-        let stage = Self::create(target)?;
-        stage.writer().put(FileOffset(0), content)?;
-        stage.sync()?;
-        Ok(stage)
+    /// Writes all of a small file, and makes it durable under its partial name.
+    pub fn fill(&self, content: &[u8]) -> Result<(), SinkError> {
+        self.writer().put(FileOffset(0), content)?;
+        self.sync()
     }
 
     fn hold(file: File, path: PathBuf, target: &Target) -> Self {

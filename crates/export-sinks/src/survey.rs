@@ -37,7 +37,7 @@ pub fn survey<'a>(
     let layout = BlockLayout::new(*disk.geometry(), block_size, false);
     let mut notes = Notes { layout: &layout, runs: Vec::new(), sums: BlockSummer::new() };
     let options = Options { digests: DigestChoice::default(), ..*options };
-    export(disk, &mut notes, &options, progress, cancel)?.complete(cancel)?.publish(cancel)?;
+    export(disk, &mut notes, &options, progress, cancel)?.complete(cancel)?.publish()?;
     let Notes { runs, sums, .. } = notes;
     let stored = BlockSet::collect(&layout, runs);
     Ok((Surveyed { disk, layout, stored }, sums.finish()))

@@ -4,16 +4,16 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use chain_resolve::{SelectedDisk, Selection};
-use export_manifest::{ArtifactProof, ContentProof, Manifest, Options as ArtifactOptions};
+use chain_resolve::{ChangeError, SelectedDisk, Selection};
+use export_manifest::{ArtifactProof, ContentProof, Format, Manifest, Options as ArtifactOptions};
 use export_sinks::device::{self, DeviceTarget};
 use export_sinks::{
-    Cancel, Compression, Export, ExportError, Options, Received, Sink, Target, compressed, export, raw,
-    survey,
+    BlockSums, Cancel, Compression, DigestChoice, Export, ExportError, Options, Received, Sink, Target,
+    compressed, export, raw, survey,
     vhdx::{self, ImageOptions},
 };
 use vhdx_format::writer::Allocation;
-use vhdx_format::{BlockSize, VirtualDisk};
+use vhdx_format::{BlockSize, LayerIndex, VirtualDisk};
 
 use super::sidecars::SidecarTargets;
 use crate::args::DiskId;
@@ -34,7 +34,9 @@ pub(super) struct Job<'a> {
     pub(super) place: Place,
     pub(super) sidecars: SidecarTargets,
     /// What should be known of how the disk was found.
-    pub(super) warnings: Vec<String>,
+    pub(super) found: Vec<String>,
+    /// What should be known of how it is read.
+    pub(super) read: Vec<String>,
     pub(super) cancel: &'a Cancel,
 }
 
@@ -50,6 +52,13 @@ pub(super) struct Written {
     pub(super) export: Export,
     /// Of an image: what it was written with.
     image: Option<ImageOptions>,
+}
+
+/// An image to write.
+struct Image {
+    options: ImageOptions,
+    /// What a survey found that the disk holds. It is in the image's identity, so nothing else may be in the image.
+    survey: Option<BlockSums>,
 }
 
 impl Job<'_> {
@@ -88,13 +97,15 @@ impl Job<'_> {
         }
         // What a device holds is lost with the first byte, and so is what a manifest says of it.
         self.sidecars.remove_stale()?;
-        let completed = self.receive(self.disk, sink)?.complete(self.cancel).map_err(failed)?;
+        let sidecars = self.sidecars.open()?;
+        let completed =
+            self.receive(self.disk, sink, self.plan.digests)?.complete(self.cancel).map_err(failed)?;
         let drawn = progress::drawn(self.plan.progress, self.disk.geometry().size());
         device::read_back(&completed, Options::default().threads, drawn.as_ref(), self.cancel)?;
         drop(drawn);
-        let staged = self.sidecars.stage(&self.manifest(completed.export(), None), completed.export())?;
-        let export = completed.publish(self.cancel).map_err(failed)?;
-        staged.publish()?;
+        let sidecars = sidecars.fill(self.manifest(completed.export(), None), completed.export())?;
+        let export = completed.publish().map_err(failed)?;
+        sidecars.publish()?;
         Ok(Written { export, image: None })
     }
 
@@ -123,7 +134,8 @@ impl Job<'_> {
             creator: concat!("vhdx-export ", env!("CARGO_PKG_VERSION")).to_owned(),
         };
         if let Disk::Chain(chain) = self.disk {
-            return self.write_image_of(self.disk, options(Origin::Chain(chain)));
+            let image = Image { options: options(Origin::Chain(chain)), survey: None };
+            return self.write_image_of(self.disk, image);
         }
         if disk_id == DiskId::Keep {
             return Err(UsageError::NoIdentity.into());
@@ -132,39 +144,53 @@ impl Job<'_> {
         let surveyed = survey(self.disk, block_size, &Options::default(), drawn.as_ref(), self.cancel);
         let (surveyed, sums) = surveyed.map_err(|error| self.failure(error))?;
         drop(drawn);
-        let origin = Origin::Content(sums.blksum);
-        self.write_image_of(&surveyed, options(origin))
+        let options = options(Origin::Content(sums.blksum));
+        self.write_image_of(&surveyed, Image { options, survey: Some(sums) })
     }
 
-    fn write_image_of(&self, disk: &dyn VirtualDisk, options: ImageOptions) -> Result<Written, Failure> {
+    fn write_image_of(&self, disk: &dyn VirtualDisk, image: Image) -> Result<Written, Failure> {
         let failed = |error| self.failure(error);
         if let Place::File(target) = &self.place {
-            let sink = vhdx::to_file(target, disk, &options).map_err(failed)?;
-            return self.copy(disk, sink, Some(options));
+            let sink = vhdx::to_file(target, disk, &image.options).map_err(failed)?;
+            return self.copy(disk, sink, Some(image));
         }
-        let sink = vhdx::to_stream(stdout()?, disk, &options).map_err(failed)?;
-        self.copy(disk, sink, Some(options))
+        let sink = vhdx::to_stream(stdout()?, disk, &image.options).map_err(failed)?;
+        self.copy(disk, sink, Some(image))
     }
 
     fn copy(
         &self,
         disk: &dyn VirtualDisk,
         sink: impl Sink,
-        image: Option<ImageOptions>,
+        image: Option<Image>,
     ) -> Result<Written, Failure> {
         let failed = |error| self.failure(error);
-        let completed = self.receive(disk, sink)?.complete(self.cancel).map_err(failed)?;
+        let sidecars = self.sidecars.open()?;
+        let (options, survey) = image.map(|image| (image.options, image.survey)).unzip();
+        let survey = survey.flatten();
+        let blksum = self.plan.digests.blksum || survey.is_some();
+        let digests = DigestChoice { blksum, ..self.plan.digests };
+        let completed = self.receive(disk, sink, digests)?.complete(self.cancel).map_err(failed)?;
+        if survey.is_some() && survey != completed.export().digests.blocks {
+            return Err(ChangeError::Changed(self.disk.path_of(LayerIndex(0)).to_path_buf()).into());
+        }
+        let image = options;
         let manifest = self.manifest(completed.export(), image.as_ref());
-        let staged = self.sidecars.stage(&manifest, completed.export())?;
+        let sidecars = sidecars.fill(manifest, completed.export())?;
         self.sidecars.remove_stale()?;
-        let export = completed.publish(self.cancel).map_err(failed)?;
-        staged.publish()?;
+        let export = completed.publish().map_err(failed)?;
+        sidecars.publish()?;
         Ok(Written { export, image })
     }
 
     /// Copies the disk, and makes sure that its sources are what they were.
-    fn receive<S: Sink>(&self, disk: &dyn VirtualDisk, sink: S) -> Result<Received<S>, Failure> {
-        let options = Options { digests: self.plan.digests, ..Options::default() };
+    fn receive<S: Sink>(
+        &self,
+        disk: &dyn VirtualDisk,
+        sink: S,
+        digests: DigestChoice,
+    ) -> Result<Received<S>, Failure> {
+        let options = Options { digests, ..Options::default() };
         let drawn = progress::drawn(self.plan.progress, disk.geometry().size());
         let received =
             export(disk, sink, &options, drawn.as_ref(), self.cancel).map_err(|error| self.failure(error))?;
@@ -188,7 +214,7 @@ impl Job<'_> {
         };
         let artifact = ArtifactProof {
             filename: name,
-            format: self.format().to_owned(),
+            format: self.format(),
             size: export.len,
             sha256: export.artifact.map(|digests| digests.sha256),
             options: self.options(image),
@@ -200,14 +226,18 @@ impl Job<'_> {
             export.content,
             ContentProof::of(&export.digests),
             artifact,
-            &self.warnings,
+            &self.warnings(),
         )
     }
 
-    /// What the artifact is, in one word.
-    pub(super) fn format(&self) -> &'static str {
+    fn warnings(&self) -> Vec<String> {
+        [self.found.clone(), self.read.clone()].concat()
+    }
+
+    /// What the artifact is.
+    pub(super) fn format(&self) -> Format {
         match self.place {
-            Place::Device(_) => "device",
+            Place::Device(_) => Format::Device,
             _ => self.plan.artifact.format(),
         }
     }
@@ -221,6 +251,7 @@ impl Job<'_> {
             block_size: image.map(|image| image.block_size.bytes()),
             allocation: image.map(|image| allocation(image.allocation).to_owned()),
             virtual_disk_id: image.map(|image| image.identities.virtual_disk.to_string()),
+            data_write_guid: image.map(|image| image.identities.data_write.to_string()),
             compression: match self.plan.artifact {
                 Artifact::Compressed(compression) => Some(compression.to_string()),
                 _ => None,
@@ -247,7 +278,7 @@ impl Job<'_> {
             content: ContentReport::of(&written.export.digests),
             chain: self.disk.links().iter().map(LinkReport::of).collect(),
             manifest: self.sidecars.manifest_path().map(|path| path.display().to_string()),
-            warnings: self.warnings.clone(),
+            warnings: self.warnings(),
         }
     }
 

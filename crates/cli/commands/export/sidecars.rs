@@ -19,7 +19,6 @@ use export_sinks::{
 use super::job::Place;
 use crate::failure::Failure;
 use crate::plan::{ExportPlan, ManifestPlace};
-use crate::proof;
 use crate::usage::UsageError;
 
 const SUFFIXES: [&str; 3] = [".bmap", ".sha256", ".manifest.json"];
@@ -33,6 +32,15 @@ pub(super) struct SidecarTargets {
     artifact: Option<PathBuf>,
     /// Those of an artifact that is about to be replaced.
     stale: Vec<PathBuf>,
+}
+
+/// The same, being written.
+pub(super) struct OpenSidecars {
+    bmap: Option<StagedFile>,
+    sums: Option<StagedFile>,
+    manifest: Option<StagedFile>,
+    /// The artifact's last name.
+    artifact: OsString,
 }
 
 /// The same, complete and durable, without their names.
@@ -87,21 +95,37 @@ impl SidecarTargets {
         self.stale.iter().try_for_each(|path| remove(path))
     }
 
+    /// Takes their partial names, so that what stands in their way is found before the disk is copied.
+    pub(super) fn open(&self) -> Result<OpenSidecars, Failure> {
+        let open = |target: &Option<Target>| target.as_ref().map(StagedFile::create).transpose();
+        let open = |target| open(target).map_err(ExportError::from);
+        Ok(OpenSidecars {
+            bmap: open(&self.bmap)?,
+            sums: open(&self.sums)?,
+            manifest: open(&self.manifest)?,
+            artifact: self.artifact.as_deref().and_then(Path::file_name).unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+impl OpenSidecars {
     /// Writes all of them.
-    pub(super) fn stage(&self, manifest: &Manifest, export: &Export) -> Result<StagedSidecars, Failure> {
+    pub(super) fn fill(self, manifest: Manifest, export: &Export) -> Result<StagedSidecars, Failure> {
         let mut staged = Vec::new();
-        let mut write = |target: &Target, content: &[u8]| -> Result<(), Failure> {
-            staged.push(StagedFile::with_content(target, content).map_err(ExportError::from)?);
+        let mut fill = |file: Option<StagedFile>, content: &[u8]| -> Result<(), ExportError> {
+            let Some(file) = file else { return Ok(()) };
+            file.fill(content)?;
+            staged.push(file);
             Ok(())
         };
-        if let (Some(target), Some(runs)) = (&self.bmap, &export.digests.runs) {
-            write(target, block_map(export.content.total(), runs).as_bytes())?;
+        if let Some(runs) = &export.digests.runs {
+            fill(self.bmap, block_map(export.content.total(), runs).as_bytes())?;
         }
-        if let (Some(target), Some(digests), Some(path)) = (&self.sums, &export.artifact, &self.artifact) {
-            write(target, sums_line(digests, &proof::file_name(path)).as_bytes())?;
+        if let Some(digests) = &export.artifact {
+            fill(self.sums, &sums_line(digests, &self.artifact))?;
         }
-        if let Some(target) = &self.manifest {
-            write(target, &manifest.to_json().map_err(Failure::Output)?)?;
+        if self.manifest.is_some() {
+            fill(self.manifest, &manifest.to_json().map_err(Failure::Output)?)?;
         }
         Ok(StagedSidecars(staged))
     }

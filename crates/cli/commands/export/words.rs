@@ -1,27 +1,41 @@
 //! What an export says: what should be known of the sources beforehand, and what came of it.
 
 use std::io::{self, Write};
-use std::time::{Duration, Instant};
 
-use chain_resolve::Chain;
-use export_sinks::{DigestChoice, Sha256Digest, stored_len};
+use chain_resolve::{Chain, SelectedDisk, Selection, SelectionNote};
+use export_manifest::Format;
 use vhdx_format::{LogState, VirtualDisk};
 
 use super::job::{Job, Place, Written};
 use crate::commands::substitutions;
 use crate::disk::Disk;
-use crate::failure::Failure;
-use crate::plan::Artifact;
+use crate::plan::{Artifact, Destination, ExportPlan};
 use crate::proof;
 use crate::terminal::printable;
-use crate::units::{show_duration, show_size};
+use crate::units::show_size;
 
-/// What should be known of how a disk was found and read.
-pub(super) fn warnings(disk: &Disk) -> Vec<String> {
-    match disk {
+/// What should be known of how a disk was found. What is said of another disk by name is not this one's.
+pub(super) fn of_selection(selection: &Selection, selected: &SelectedDisk) -> Vec<String> {
+    let is_other =
+        |note: &SelectionNote| matches!(note, SelectionNote::ByName { found, .. } if *found != selected.leaf);
+    selection.notes.iter().filter(|note| !is_other(note)).map(ToString::to_string).collect()
+}
+
+/// What should be known of how a disk is read, and of what a bare copy of it does not say.
+pub(super) fn of_disk(disk: &Disk, plan: &ExportPlan) -> Vec<String> {
+    let mut warnings = match disk {
         Disk::Chain(chain) => of_chain(chain),
         Disk::Plain(_) => Vec::new(),
+    };
+    let sector = disk.geometry().logical_sector().bytes();
+    let is_device = matches!(plan.destination, Destination::Device(_));
+    if sector != 512 && plan.artifact.format() != Format::Vhdx && !is_device {
+        warnings.push(format!(
+            "the disk has sectors of {sector} bytes, which a raw image does not say: attach it with that sector size, and \
+             name it with --sector-size {sector} as SOURCE"
+        ));
     }
+    warnings
 }
 
 fn of_chain(chain: &Chain) -> Vec<String> {
@@ -42,38 +56,6 @@ fn of_chain(chain: &Chain) -> Vec<String> {
         }
     }
     warnings
-}
-
-/// Longest time for a SHA-256 that goes without saying.
-const SLOW: Duration = Duration::from_mins(1);
-
-/// A disk of which little is stored is copied in no time, but a SHA-256 takes the time of all its zeros.
-pub(super) fn slow_digest(disk: &Disk, digests: DigestChoice) -> Result<Option<String>, Failure> {
-    let size = disk.geometry().size();
-    let time = sha256_time(size);
-    if !digests.sha256 || time < SLOW {
-        return Ok(None);
-    }
-    let stored = stored_len(disk).map_err(|error| disk.read_failure(error))?;
-    // Copying and digesting run side by side, at about the same speed for what is stored.
-    let is_sparse = stored < size / 4;
-    Ok(is_sparse.then(|| {
-        format!(
-            "SHA-256 over all {}, zeros included, takes about {}; --digest blksum takes the time of the {} that are stored",
-            show_size(size),
-            show_duration(time),
-            show_size(stored),
-        )
-    }))
-}
-
-/// How long a SHA-256 of that many bytes takes here, judged by a little.
-fn sha256_time(len: u64) -> Duration {
-    let sample = vec![0; 8 << 20];
-    let start = Instant::now();
-    std::hint::black_box(Sha256Digest::of(std::hint::black_box(&sample)));
-    let nanos = start.elapsed().as_nanos() * u128::from(len) / sample.len() as u128;
-    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
 /// The result goes to standard output, unless the artifact is there already.
@@ -117,9 +99,11 @@ fn print_digests(out: &mut dyn Write, job: &Job<'_>, written: &Written) -> io::R
     if let Some(path) = job.sidecars.manifest_path() {
         writeln!(out, "manifest  {}", printable(&path.display().to_string()))?;
     }
-    let command = proof::stock_command(job.format(), &job.name(), job.disk.geometry().size());
-    match command.filter(|_| job.path().is_some()).zip(export.digests.sha256) {
-        Some((command, _)) => writeln!(out, "check     {}", printable(&command)),
+    let Some(path) = job.path() else { return Ok(()) };
+    let size = job.disk.geometry().size();
+    let file = export.artifact.map(|digests| digests.sha256);
+    match proof::stock_command(job.format(), path, size, export.digests.sha256, file) {
+        Some(command) => writeln!(out, "check     {}", command.line),
         None => Ok(()),
     }
 }

@@ -188,7 +188,7 @@ fn the_start_of_the_disk_comes_last_and_goes_again_unless_published() {
     drop(completed);
     assert!(devices.head() == zeros);
 
-    devices.completed(&disk).publish(&cancel).unwrap();
+    devices.completed(&disk).publish().unwrap();
     assert!(devices.bytes() == disk.content);
 }
 
@@ -202,7 +202,7 @@ fn a_way_to_clear_that_failed_is_not_tried_again() {
         let received = export(&disk, sink, &threads(1), &NoProgress, &cancel).unwrap();
         let completed = received.complete(&cancel).unwrap();
         assert_eq!(completed.sink().medium().clears.load(Ordering::Relaxed), tries, "lacking {lacks}");
-        completed.publish(&cancel).unwrap();
+        completed.publish().unwrap();
         assert!(devices.bytes() == disk.content);
     }
 }
@@ -368,7 +368,7 @@ fn a_loop_device_gets_the_disk_and_keeps_what_lies_behind() {
         let received = export(&disk, sink, &digested(), &NoProgress, &cancel).unwrap();
         let completed = received.complete(&cancel).unwrap();
         compared(&completed).unwrap();
-        completed.publish(&cancel).unwrap();
+        completed.publish().unwrap();
         let written = fs::read(&device.image).unwrap();
         assert!(written[..len] == disk.content);
         assert!(written[len..].iter().all(|&byte| byte == OLD));

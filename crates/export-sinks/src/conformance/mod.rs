@@ -56,7 +56,7 @@ pub(crate) fn exported<S: Sink>(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Export, ExportError> {
-    export(disk, sink, options, progress, cancel)?.complete(cancel)?.publish(cancel)
+    export(disk, sink, options, progress, cancel)?.complete(cancel)?.publish()
 }
 
 fn run<S: Subject>(
