@@ -34,7 +34,9 @@ fn a_signal_ends_the_export_and_removes_what_was_written() {
     for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         for target in ["out/m.raw", "out/m.vhdx"] {
             let running = started(&bench, &["--out", target]);
-            assert_eq!(bench.names_in("out"), [format!("{}.partial", target.trim_start_matches("out/"))]);
+            let name = target.trim_start_matches("out/");
+            let partial = [format!("{name}.manifest.json.partial"), format!("{name}.partial")];
+            assert_eq!(bench.names_in("out"), partial);
             running.signal(signal);
             running.wait().fails(code);
         }
@@ -140,7 +142,8 @@ fn what_a_killed_run_leaves_is_taken_over_by_the_next() {
         running.signal("KILL");
         running.wait().killed();
         // No name but that of an unfinished file, even after the worst end.
-        assert_eq!(bench.names_in("out"), [format!("{target}.partial")]);
+        let partial = [format!("{target}.manifest.json.partial"), format!("{target}.partial")];
+        assert_eq!(bench.names_in("out"), partial);
         bench.run(&["vm/small.vhdx", "--out", &format!("out/{target}")]).succeeds();
         assert_eq!(bench.names_in("out"), [target.to_owned(), format!("{target}.manifest.json")]);
         for name in bench.names_in("out") {

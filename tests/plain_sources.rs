@@ -172,7 +172,7 @@ fn what_must_be_unpacked_first_is_refused_with_the_way_to_do_it() {
     for (format, tool) in [("raw.gz", "gzip"), ("raw.xz", "xz")] {
         let image = format!("out/m.{format}");
         bench.run(&["vm/2.vhdx", "--out", &image]).succeeds();
-        let hint = format!("verify it with `{tool} -dc '{image}' | vhdx-export verify - --manifest ");
+        let hint = format!("`{tool} -dc {image} | vhdx-export verify - --manifest …` verifies it");
         for args in [
             &[&image, "--out", "out/x.raw"][..],
             &[&image, "--out", "out/x.vhdx"],

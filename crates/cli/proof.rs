@@ -121,13 +121,13 @@ fn shell_word(path: &Path) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) if bytes.iter().all(is_plain) => format!("{front}{text}"),
         Ok(text) if !text.contains(steers) => quoted(&format!("{front}{text}")),
-        // What a terminal would obey, and what is no text at all, goes as numbers: every common shell reads those.
+        // What a terminal would obey, and what is no text at all, goes as numbers, which any shell has printf for.
         _ => {
             let escaped = bytes.iter().map(|byte| match byte {
                 b if is_plain(b) || *b == b' ' => char::from(*b).to_string(),
                 b => format!("\\{b:03o}"),
             });
-            format!("$'{front}{}'", escaped.collect::<String>())
+            format!("\"$(printf '{front}{}')\"", escaped.collect::<String>())
         }
     }
 }
@@ -142,7 +142,7 @@ mod tests {
             ("/dev/vg0/web01", "/dev/vg0/web01"),
             ("web 01.raw", "'web 01.raw'"),
             ("-n.raw", "./-n.raw"),
-            ("a\nb'c.raw", "$'a\\012b\\047c.raw'"),
+            ("a\nb'c.raw", "\"$(printf 'a\\012b\\047c.raw')\""),
         ] {
             assert_eq!(shell_word(Path::new(path)), word);
         }

@@ -53,7 +53,7 @@ pub(crate) fn wrapped(text: &str, indent: &str) -> Vec<String> {
 
 /// As a POSIX shell takes it for one word: names are free text, and a hint is there to be pasted.
 pub(crate) fn quoted(name: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "_-.@".contains(c);
+    let is_plain = |c: char| c.is_alphanumeric() || "_-.@/".contains(c);
     if !name.is_empty() && !name.starts_with('-') && name.chars().all(is_plain) {
         return name.to_owned();
     }

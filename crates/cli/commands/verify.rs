@@ -75,6 +75,13 @@ struct Verified<'a> {
     behind: Behind,
 }
 
+impl Verified<'_> {
+    /// Whether there are ranges that were not looked at.
+    fn is_sample(&self) -> bool {
+        matches!(self.compared, Compared::Sample { compared, of } if compared < of)
+    }
+}
+
 /// A manifest can not be used.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot use the manifest `{}`", path.display())]

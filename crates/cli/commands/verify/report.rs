@@ -75,7 +75,7 @@ pub(super) fn of(verified: &Verified<'_>) -> Report {
 
 fn result(verified: &Verified<'_>) -> &'static str {
     match verified.verdict {
-        Verdict::Equal if is_part(verified.compared) => "sampled",
+        Verdict::Equal if verified.is_sample() => "sampled",
         Verdict::Equal => "equal",
         Verdict::Different(_) => "different",
         Verdict::Truncated { .. } => "truncated",
@@ -83,10 +83,6 @@ fn result(verified: &Verified<'_>) -> &'static str {
         Verdict::OtherFile { .. } => "other-file",
         Verdict::Unreadable(_) => "unreadable",
     }
-}
-
-fn is_part(compared: Compared) -> bool {
-    matches!(compared, Compared::Sample { compared, of } if compared < of)
 }
 
 fn compared(compared: Compared) -> ComparedReport {

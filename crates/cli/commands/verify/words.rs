@@ -33,9 +33,10 @@ pub(super) fn tell(args: &VerifyArgs, verified: &Verified<'_>) -> Result<(), Fai
 fn print(verified: &Verified<'_>) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let (image, manifest) = (shown(verified.image), shown(verified.manifest_path));
-    let first = match verified.compared {
-        Compared::Sample { .. } => format!("sampled   {image} agrees with {manifest} where it was looked at"),
-        _ => format!("verified  {image} holds the disk of {manifest}"),
+    let first = if verified.is_sample() {
+        format!("sampled   {image} agrees with {manifest} where it was looked at")
+    } else {
+        format!("verified  {image} holds the disk of {manifest}")
     };
     writeln!(out, "{first}")?;
     if let Some(compared) = compared(verified.compared) {
