@@ -165,3 +165,18 @@ fn digests_that_make_no_sense_are_refused() {
         bench.run(args).fails(2).says(&[text]);
     }
 }
+
+/// One that can not be read keeps none of the others from being digested, and gives its code.
+#[test]
+fn of_several_sources_each_that_can_be_read_is_digested() {
+    let bench = Bench::with_stack(&chain("vm"));
+    bench.write("vm/damaged.vhdx", b"vhdxfile and nothing else");
+    let all = ["hash", "vm/0.vhdx", "vm/absent.vhdx", "vm/damaged.vhdx", "vm/2.vhdx"];
+    let hashed = bench.run(&all).ends_with(4).says(&["absent.vhdx", "damaged.vhdx"]);
+    let lines: Vec<&str> = hashed.text().lines().collect();
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    assert!(lines[0].ends_with("  vm/0.vhdx") && lines[3].ends_with("  vm/2.vhdx"));
+    let report = bench.run(&[&all[..], &["--json"]].concat()).ends_with(4).json();
+    assert_eq!(report.as_array().unwrap().len(), 2);
+    assert_eq!(report[1]["source"], "vm/2.vhdx");
+}

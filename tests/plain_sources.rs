@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use serde_json::Value;
 use vhdx_format::forge::disk_of;
 
-use crate::harness::{Bench, Content, Digests, chain, has_tool, sparse_chain};
+use crate::harness::{Bench, Content, Digests, chain, geometry, has_tool, small_base, sparse_chain};
 
 const MIB: u64 = 1 << 20;
 
@@ -258,4 +258,33 @@ fn a_bare_source_is_never_the_target_nor_what_stands_beside_it() {
     ] {
         bench.run(&[args, &["--force"]].concat()).fails(7).says(&["is one of the sources"]);
     }
+}
+
+/// What a file is called is what it is taken for later, so it is not called otherwise.
+#[test]
+fn a_name_that_says_something_else_than_the_format_is_refused() {
+    let bench = Bench::with_stack(&chain("vm"));
+    for (name, format) in [("m.raw", "raw.zst"), ("m.raw.zst", "raw"), ("m.vhdx", "raw"), ("m.img", "vhdx")] {
+        let args = ["vm/2.vhdx", "--out", &format!("out/{name}"), "--format", format];
+        bench.run(&args).fails(2).says(&["is called otherwise", "hint: "]);
+    }
+    for name in ["m.vhdx.zst", "m.qcow2.gz"] {
+        bench.run(&["vm/2.vhdx", "--out", &format!("out/{name}")]).fails(2).says(&["cannot tell the format"]);
+    }
+    bench.write("vm/2.vhdx.zst", &bench.bytes("vm/2.vhdx"));
+    bench.run(&["hash", "vm/2.vhdx.zst"]).fails(6).says(&["hint: unpack it first"]);
+    bench.run(&["vm/2.vhdx", "--out", "out/m.raw", "--manifest", "-"]).fails(2).says(&["hint: name a file"]);
+}
+
+/// A raw image does not say that its sectors are large.
+#[test]
+fn large_sectors_are_mentioned_where_the_format_does_not_keep_them() {
+    let bench = Bench::new();
+    let mut image = small_base("base");
+    image.geometry = geometry(8 << 20, 4096);
+    bench.forge("vm/0.vhdx", &image);
+    let text = "--sector-size 4096";
+    bench.run(&["vm/0.vhdx", "--out", "out/m.raw"]).succeeds().says(&[text]);
+    assert!(bench.json("out/m.raw.manifest.json")["warnings"][0].as_str().unwrap().contains(text));
+    bench.run(&["vm/0.vhdx", "--out", "out/m.vhdx"]).succeeds().says_nothing_of(text);
 }

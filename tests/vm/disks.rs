@@ -131,3 +131,16 @@ fn a_name_that_is_taken_stops_the_run_before_the_first_disk_is_written() {
     assert_eq!(fs::read_dir(machine.bench.path("out/all")).unwrap().count(), 1);
     assert_eq!(fs::read(machine.bench.path(taken)).unwrap(), b"mine");
 }
+
+/// Whoever closes our output early has seen enough, but still wants all disks.
+#[test]
+fn a_reader_that_goes_away_keeps_no_disk_from_being_written() {
+    let (history, _) = linear();
+    let machine = Machine::new(&history, FORMS[0]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let args =
+        ["vm", "--checkpoint", "Before update", "--format", "raw", "--out", "out/all/", "--manifest", "none"];
+    machine.bench.call(&args).stdout(writer).run().succeeds();
+    assert_eq!(machine.bench.names_in("out/all").len(), 2);
+}
