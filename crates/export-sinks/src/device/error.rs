@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use vhdx_format::DiskRange;
 
-use crate::{Cancelled, ExportError, Place};
+use crate::{Cancelled, ExportError, Place, SinkError};
 
 /// A device may not be written. Nothing was.
 #[derive(Debug, thiserror::Error)]
@@ -97,26 +97,11 @@ pub enum ReadBackError {
     #[error("there are no block digests to compare {0} with")]
     NotDigested(Place),
     /// It holds something else.
-    #[error(
-        "{place} does not hold what was written to it: \
-         the first difference is in the {len} bytes at {start}",
-        len = .range.len(),
-        start = .range.start()
-    )]
-    Differs {
-        /// The device.
-        place: Place,
-        /// Where the first difference lies: one MiB, or 64 of them where a closer look says nothing.
-        range: DiskRange,
-    },
+    #[error(transparent)]
+    Differs(#[from] NotKept),
     /// The system gave no reads from the medium itself.
-    #[error("cannot drop the cached content of {place}")]
-    Forget {
-        /// The device.
-        place: Place,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Forget(#[from] SinkError),
     /// It could not be read.
     #[error("cannot read {place} back")]
     Read {
@@ -128,6 +113,21 @@ pub enum ReadBackError {
     /// The comparison was stopped from outside.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+}
+
+/// A device holds something else than what was written to it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{place} does not hold what was written to it: \
+     the first difference is in the {len} bytes at {start}",
+    len = .range.len(),
+    start = .range.start()
+)]
+pub struct NotKept {
+    /// The device.
+    pub place: Place,
+    /// Where the first difference lies: one MiB, or 64 of them where a closer look says nothing.
+    pub range: DiskRange,
 }
 
 #[cfg(test)]
