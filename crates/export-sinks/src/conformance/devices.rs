@@ -24,7 +24,8 @@ use crate::device::{
 };
 use crate::sink::WriteAt;
 use crate::{
-    Cancel, Completed, DigestChoice, ExportError, FileIdentity, NoProgress, Options, Place, SinkError, export,
+    Cancel, Completed, DigestChoice, ExportError, FileIdentity, NoProgress, Options, Overwrite, Place,
+    SinkError, Target, TargetError, export,
 };
 
 conformance!(device, StandIns::new(512, 0));
@@ -351,6 +352,15 @@ impl Loop {
         let directory = tempfile::tempdir().unwrap();
         let image = directory.path().join("image");
         fs::write(&image, vec![OLD; len]).unwrap();
+        Self::showing(image, sector_size, directory)
+    }
+
+    /// Another one of what this one shows, or of this one itself.
+    fn again(&self, image: &Path) -> Option<Self> {
+        Self::showing(image.to_owned(), 512, tempfile::tempdir().unwrap())
+    }
+
+    fn showing(image: PathBuf, sector_size: u32, directory: TempDir) -> Option<Self> {
         let _guard = ATTACHING.lock().unwrap();
         let made = Command::new("losetup")
             .args(["--find", "--show", "--sector-size", &sector_size.to_string()])
@@ -445,6 +455,25 @@ fn a_loop_device_that_shows_a_source_is_refused() {
     let innocent = FileIdentity::of(device.image.parent().unwrap()).unwrap();
     to_device(&device.target().forbid([innocent]), &disk).unwrap();
     assert!(device.is_untouched());
+}
+
+#[test]
+fn what_the_source_shows_is_neither_a_device_nor_a_file_to_write() {
+    let Some(source) = Loop::attach(2 << 20, 512) else { return };
+    let Some(same) = source.again(&source.image) else { return };
+    let Some(above) = source.again(&source.node) else { return };
+    let disk = Hollow::new(1 << 20);
+    let read = |device: &Loop| FileIdentity::of(&device.node).unwrap();
+    for (target, read) in [(&same, read(&source)), (&source, read(&above)), (&same, read(&above))] {
+        let refused = refusal(&target.target().forbid([read]), &disk);
+        assert!(matches!(refused, DeviceError::IsSource(_)), "{refused}");
+    }
+    for device in [&source, &above] {
+        let target = Target::new(&source.image, Overwrite::Replace).forbid([read(device)]);
+        let refused = target.check().unwrap_err();
+        assert!(matches!(refused, SinkError::Target(TargetError::IsSource(_))), "{refused}");
+    }
+    assert!(source.is_untouched());
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! loaders, partition tables and most file systems announce themselves, is zeroed before anything else and written after
 //! everything else was read back; a sink that is dropped unpublished zeroes it again.
 //!
-//! Whether the device may be written is `guard.rs`, how zeros get onto it `zeroing.rs`, the device itself `block.rs`, and
+//! Whether the device may be written is `guard.rs`, with `made_of.rs` and `openers.rs`, how zeros get onto it `zeroing.rs`, the device itself `block.rs`, and
 //! whether it holds what was written `read_back.rs`.
 
 #[cfg(target_os = "linux")]
@@ -16,6 +16,10 @@ mod block;
 mod error;
 #[cfg(target_os = "linux")]
 mod guard;
+#[cfg(target_os = "linux")]
+mod made_of;
+#[cfg(target_os = "linux")]
+mod openers;
 mod read_back;
 mod zeroing;
 
@@ -33,6 +37,7 @@ use crate::{
 };
 
 pub use self::block::BlockDevice;
+pub(crate) use self::block::made_of;
 pub use self::error::{DeviceError, NotKept, ReadBackError, Usage};
 pub use self::read_back::read_back;
 pub use self::zeroing::Clearing;
