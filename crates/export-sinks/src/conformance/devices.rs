@@ -355,8 +355,8 @@ impl Loop {
         Self::showing(image, sector_size, directory)
     }
 
-    /// Another one of what this one shows, or of this one itself.
-    fn again(&self, image: &Path) -> Option<Self> {
+    /// One that shows what another one shows, or another one itself.
+    fn over(image: &Path) -> Option<Self> {
         Self::showing(image.to_owned(), 512, tempfile::tempdir().unwrap())
     }
 
@@ -460,8 +460,8 @@ fn a_loop_device_that_shows_a_source_is_refused() {
 #[test]
 fn what_the_source_shows_is_neither_a_device_nor_a_file_to_write() {
     let Some(source) = Loop::attach(2 << 20, 512) else { return };
-    let Some(same) = source.again(&source.image) else { return };
-    let Some(above) = source.again(&source.node) else { return };
+    let Some(same) = Loop::over(&source.image) else { return };
+    let Some(above) = Loop::over(&source.node) else { return };
     let disk = Hollow::new(1 << 20);
     let read = |device: &Loop| FileIdentity::of(&device.node).unwrap();
     for (target, read) in [(&same, read(&source)), (&source, read(&above)), (&same, read(&above))] {

@@ -39,7 +39,7 @@ impl System {
         let whole = node.whole()?;
         let mounts = look(&self.proc.join("self/mountinfo"), |path| fs::read(path))?;
         let swaps = look_if_any(&self.proc.join("swaps"), |path| fs::read(path))?.unwrap_or_default();
-        let used = Vec::from_iter(std::iter::once(&node).chain(&parts).chain(&whole));
+        let used: Vec<&Node> = std::iter::once(&node).chain(&parts).chain(&whole).collect();
         let in_use = |by: &Node, usage| {
             let part = (by.number != number).then(|| by.name());
             DeviceError::InUse { device: device.to_owned(), part, usage }
