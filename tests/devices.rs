@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use vhdx_format::forge::random::Random;
@@ -128,6 +128,15 @@ fn a_device_that_is_read_is_never_written() {
         }
     }
     assert!(device.bytes(0, MIB) == before);
+    // What the source shows, seen through another device or by its name.
+    let Some(same) = Loop::showing(&bench.path("vm/disk.raw")) else { return };
+    let refused = bench.run(&[node, "--device", "--out", &same.node]).fails(7);
+    refused.says(&["is one of the sources"]);
+    bench.run(&[node, "--out", "vm/disk.raw", "--force"]).fails(7).says(&["is one of the sources"]);
+    let Some(above) = Loop::showing(Path::new(node)) else { return };
+    let refused = bench.run(&[&above.node, "--device", "--out", node]).fails(7);
+    refused.says(&["is one of the sources"]);
+    assert!(device.bytes(0, MIB) == before);
     // A layer of a chain, seen through a device.
     let Some(base) = Loop::showing(&bench.path("vm/0.vhdx")) else { return };
     bench.run(&["vm/2.vhdx", "--device", "--out", &base.node]).fails(7).says(&["is one of the sources"]);
@@ -196,6 +205,21 @@ fn a_mounted_device_is_not_written() {
     }
     assert_eq!(fs::read(mount.0.join("file")).unwrap(), b"precious");
     drop(mount);
+    bench.run(&["vm/2.vhdx", "--device", "--out", node]).succeeds();
+}
+
+#[test]
+fn a_device_that_another_process_has_open_is_not_written() {
+    let bench = bench();
+    let Some(device) = used(&bench, DISK) else { return };
+    let node = device.node.as_str();
+    let before = device.bytes(0, DISK);
+    let mut other = Command::new("sleep").arg("600").stdin(device.file()).spawn().unwrap();
+    let refused = bench.run(&["vm/2.vhdx", "--device", "--out", node]);
+    other.kill().unwrap();
+    other.wait().unwrap();
+    refused.fails(7).says(&["is open in sleep (process ", "hint: free it first"]);
+    assert!(device.bytes(0, DISK) == before);
     bench.run(&["vm/2.vhdx", "--device", "--out", node]).succeeds();
 }
 

@@ -259,8 +259,8 @@ fn a_killed_export_to_a_device_leaves_the_whole_disk_or_one_without_its_start() 
     for attempt in 0..20 * KILLS {
         clear(&bench, "out");
         device.file().write_all_at(&old, 0).unwrap();
-        // Every other time one of the last steps.
-        let from = if attempt % 2 == 0 { 0 } else { moments.len().saturating_sub(40) };
+        // Every other time one of the last steps, of which few come after the start.
+        let from = if attempt % 2 == 0 { 0 } else { moments.len().saturating_sub(12) };
         let moment = among(&moments[from..], &mut random);
         let outcome = killed_at(&bench, &args, moment);
         if !outcome.is_killed() {
@@ -290,7 +290,7 @@ fn a_killed_export_to_a_device_leaves_the_whole_disk_or_one_without_its_start() 
         }
     }
     note(&format!("killed {killed} times, {whole} of them with the whole disk on the device"));
-    assert_eq!(killed, KILLS);
+    assert!(killed == KILLS && whole > 0 && whole < killed);
     bench.run(&[&args[..], &["--force"]].concat()).succeeds();
     bench.run(&["verify", node, "--manifest", "out/m.json"]).succeeds();
 }

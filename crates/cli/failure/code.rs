@@ -117,6 +117,7 @@ fn sink_code(error: &SinkError) -> u8 {
         SinkError::Target(TargetError::NoDirectory(_)) => NOT_FOUND,
         SinkError::Device(DeviceError::TooSmall { .. }) | SinkError::Space(_) => NO_SPACE,
         SinkError::Target(_) | SinkError::Device(_) => UNSAFE,
+        SinkError::NotKept(_) => MISMATCH,
         SinkError::Changed { .. } => CHANGED,
         SinkError::Io { source, .. } => io_code(source),
         SinkError::BrokenPipe => OTHER,
@@ -130,8 +131,8 @@ fn cancelled_code(cancelled: Cancelled) -> u8 {
 
 fn read_back_code(error: &ReadBackError) -> u8 {
     match error {
-        ReadBackError::Differs { .. } => MISMATCH,
-        ReadBackError::Forget { source, .. } => io_code(source),
+        ReadBackError::Differs(_) => MISMATCH,
+        ReadBackError::Forget(error) => sink_code(error),
         ReadBackError::Read { source, .. } => export_code(source),
         ReadBackError::Cancelled(cancelled) => cancelled_code(*cancelled),
         ReadBackError::NotDigested(_) => OTHER,

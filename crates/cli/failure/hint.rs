@@ -20,6 +20,8 @@ use crate::disk::DiskError;
 use crate::terminal::{quoted, steers};
 use crate::usage::UsageError;
 
+const NOT_KEPT: &str = "the device does not keep what is written to it: do not use it";
+
 /// What to do about it.
 pub(super) fn of(failure: &Failure) -> Option<String> {
     match failure {
@@ -32,9 +34,7 @@ pub(super) fn of(failure: &Failure) -> Option<String> {
         Failure::Sidecar(_) => {
             Some("make room or remove what is in the way, then export again with --force".to_owned())
         }
-        Failure::ReadBack(ReadBackError::Differs { .. }) => {
-            Some("the device does not keep what is written to it: do not use it".to_owned())
-        }
+        Failure::ReadBack(ReadBackError::Differs(_)) => Some(NOT_KEPT.to_owned()),
         Failure::Change(ChangeError::Changed(_)) => {
             Some("the VM seems to be running: read from a backup or a snapshot of its volume".to_owned())
         }
@@ -226,6 +226,7 @@ fn sink_hint(error: &SinkError) -> Option<String> {
             "--device writes onto a block device"
         }
         SinkError::Device(error) => return device_hint(error),
+        SinkError::NotKept(_) => NOT_KEPT,
         SinkError::Changed { .. } => {
             "the VM seems to be running: read from a backup or a snapshot of its volume"
         }

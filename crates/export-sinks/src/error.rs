@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use vhdx_format::{DiskOffset, ReadError};
 
-use crate::device::DeviceError;
+use crate::device::{DeviceError, NotKept};
 use crate::{Cancelled, TargetError};
 
 /// An export failed; nothing stands under the name of its target. What that means for a device is [`crate::device`]'s.
@@ -50,6 +50,9 @@ pub enum SinkError {
     /// The device may not be written at all.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// The device did not keep the start of the disk, which is gone from it again.
+    #[error(transparent)]
+    NotKept(#[from] NotKept),
     /// There is no room for the artifact.
     #[error(transparent)]
     Space(#[from] SpaceError),
@@ -159,6 +162,10 @@ pub enum Doing {
     Write,
     /// Making a file or a directory durable.
     Sync,
+    /// Having what was written read from the medium, not from memory.
+    Forget,
+    /// Reading what was written.
+    ReadBack,
     /// Giving a file its final name.
     Publish,
     /// Removing what a killed run left behind.
@@ -176,6 +183,8 @@ impl fmt::Display for Doing {
             Self::Compress => "compress",
             Self::Write => "write",
             Self::Sync => "sync",
+            Self::Forget => "drop the cached content of",
+            Self::ReadBack => "read back",
             Self::Publish => "give its final name to",
             Self::Remove => "remove",
         })

@@ -1,7 +1,7 @@
 //! What a sink is: the laws between [`crate::export`] and whatever an artifact is written to.
 //!
 //! A sink receives the whole disk, front to back, once. After any error it is dropped and never published. Dropped
-//! unpublished, it leaves nothing behind (a stream: nothing more; a device: no start of the disk).
+//! unpublished, it leaves nothing behind (a stream: nothing more; a device: no start of the disk, which is its name).
 //!
 //! The work is split in two: an encoder does what may happen in any order, on many threads; the sink itself does what
 //! must happen in disk order, on one. A plain file is written by position, so its encoders do everything; a plain

@@ -8,7 +8,7 @@ use std::fs::{self, FileType, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::{Doing, Place, SinkError};
+use crate::{Doing, Place, SinkError, device};
 
 /// What to do when the name is taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -157,9 +157,9 @@ impl Target {
     }
 
     /// That `found`, which lies at `path`, is a regular file and none of the sources.
-    pub(crate) fn check_leftover(&self, path: &Path, found: &Metadata) -> Result<(), TargetError> {
+    pub(crate) fn check_leftover(&self, path: &Path, found: &Metadata) -> Result<(), SinkError> {
         if let Some(kind) = NotAFile::of(found.file_type()) {
-            return Err(TargetError::NotAFile { path: path.to_owned(), kind });
+            return Err(TargetError::NotAFile { path: path.to_owned(), kind }.into());
         }
         self.refuse_source(path, found)
     }
@@ -178,9 +178,12 @@ impl Target {
         Ok(())
     }
 
-    fn refuse_source(&self, path: &Path, found: &Metadata) -> Result<(), TargetError> {
-        if self.forbidden.iter().any(|source| source.is(path, found)) {
-            return Err(TargetError::IsSource(path.to_owned()));
+    /// Nor may it be what a source is made of: the file that a loop device shows.
+    fn refuse_source(&self, path: &Path, found: &Metadata) -> Result<(), SinkError> {
+        for source in &self.forbidden {
+            if device::made_of(source)?.iter().any(|part| part.is(path, found)) {
+                return Err(TargetError::IsSource(path.to_owned()).into());
+            }
         }
         Ok(())
     }
@@ -245,6 +248,15 @@ impl FileIdentity {
     #[cfg(target_os = "linux")]
     pub(crate) fn of_device(number: u64) -> Self {
         Self(Identity::Device(number))
+    }
+
+    /// Its number, if it is a block device.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn device_number(&self) -> Option<u64> {
+        match self.0 {
+            Identity::Device(number) => Some(number),
+            Identity::Inode(..) => None,
+        }
     }
 
     pub(crate) fn is(&self, path: &Path, metadata: &Metadata) -> bool {

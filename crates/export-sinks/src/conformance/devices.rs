@@ -19,12 +19,13 @@ use super::faults::Faults;
 use super::model::{Fill, Hollow, ModelDisk, disks};
 use super::{Subject, conformance, exported, threads};
 use crate::device::{
-    BlockDevice, Clearing, DeviceError, DeviceSink, DeviceTarget, HEAD_LEN, Medium, ReadBackError, Usage,
-    read_back, to_device,
+    BlockDevice, Clearing, DeviceError, DeviceSink, DeviceTarget, HEAD_LEN, Medium, NotKept, ReadBackError,
+    Usage, read_back, to_device,
 };
 use crate::sink::WriteAt;
 use crate::{
-    Cancel, Completed, DigestChoice, ExportError, FileIdentity, NoProgress, Options, Place, SinkError, export,
+    Cancel, Completed, DigestChoice, ExportError, FileIdentity, NoProgress, Options, Overwrite, Place,
+    SinkError, Target, TargetError, export,
 };
 
 conformance!(device, StandIns::new(512, 0));
@@ -42,12 +43,15 @@ struct StandIns {
     sector_size: u32,
     /// How many ways to clear it does not have.
     lacks: usize,
+    /// Where the medium does not hold what the cache says.
+    rots_at: Option<u64>,
     disk_len: Cell<usize>,
 }
 
 impl StandIns {
     fn new(sector_size: u32, lacks: usize) -> Self {
-        Self { directory: tempfile::tempdir().unwrap(), sector_size, lacks, disk_len: Cell::new(0) }
+        let directory = tempfile::tempdir().unwrap();
+        Self { directory, sector_size, lacks, rots_at: None, disk_len: Cell::new(0) }
     }
 
     fn path(&self) -> PathBuf {
@@ -60,8 +64,9 @@ impl StandIns {
         fs::write(self.path(), vec![OLD; len + BEHIND]).unwrap();
         let file = File::options().read(true).write(true).open(self.path()).unwrap();
         let inner = BlockDevice::stand_in(file, self.path(), self.sector_size);
-        let clears = AtomicUsize::new(0);
-        DeviceSink::new(Faulty { inner, faults: faults.clone(), lacks: self.lacks, clears }, *geometry)
+        let (clears, faults) = (AtomicUsize::new(0), faults.clone());
+        let (lacks, rots_at) = (self.lacks, self.rots_at);
+        DeviceSink::new(Faulty { inner, faults, lacks, rots_at, clears }, *geometry)
     }
 
     /// What lies in the range of the disk; behind it everything is as before.
@@ -118,6 +123,7 @@ struct Faulty {
     inner: BlockDevice,
     faults: Faults,
     lacks: usize,
+    rots_at: Option<u64>,
     clears: AtomicUsize,
 }
 
@@ -141,6 +147,12 @@ impl Medium for Faulty {
     }
 
     fn forget(&self) -> io::Result<()> {
+        self.faults.step()?;
+        if let Some(at) = self.rots_at {
+            let mut byte = [0];
+            self.inner.read_exact_at(FileOffset(at), &mut byte)?;
+            self.inner.write_all_at(FileOffset(at), &[byte[0] ^ 0x10])?;
+        }
         self.inner.forget()
     }
 
@@ -184,12 +196,32 @@ fn the_start_of_the_disk_comes_last_and_goes_again_unless_published() {
     assert!(devices.head() == zeros);
     assert!(devices.bytes()[1 << 20..] == disk.content[1 << 20..]);
     let completed = received.complete(&cancel).unwrap();
-    assert!(devices.bytes() == disk.content);
+    assert!(devices.head() == zeros);
     drop(completed);
     assert!(devices.head() == zeros);
 
+    let completed = devices.completed(&disk);
+    compared(&completed).unwrap();
+    assert!(devices.head() == zeros, "the rest is known to be right before anything begins");
+    completed.publish().unwrap();
+    assert!(devices.bytes() == disk.content);
+
     devices.completed(&disk).publish().unwrap();
     assert!(devices.bytes() == disk.content);
+}
+
+#[test]
+fn a_start_that_the_medium_does_not_keep_goes_again() {
+    let disk = ModelDisk::new(&[(3 << 20, Fill::Noise)]);
+    for at in [0, 5000, HEAD_LEN - 1] {
+        let devices = StandIns { rots_at: Some(at), ..StandIns::new(512, 0) };
+        let completed = devices.completed(&disk);
+        compared(&completed).unwrap();
+        let error = completed.publish().unwrap_err();
+        let ExportError::Sink(SinkError::NotKept(NotKept { range, .. })) = error else { panic!("{error}") };
+        assert_eq!((range.start(), range.len()), (DiskOffset(0), HEAD_LEN));
+        assert!(devices.head() == vec![0; 1 << 20]);
+    }
 }
 
 #[test]
@@ -211,7 +243,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_was_written_compares_equal_and_one_flipped_bit_is_found(
+    fn what_was_written_compares_equal_and_one_flipped_bit_is_found_or_overwritten(
         disk in disks(),
         at in any::<prop::sample::Index>(),
     ) {
@@ -221,11 +253,17 @@ proptest! {
         let at = at.index(disk.content.len());
         let file = File::options().write(true).open(devices.path()).unwrap();
         file.write_all_at(&[disk.content[at] ^ 0x10], at as u64).unwrap();
-        let error = compared(&completed).unwrap_err();
-        let ReadBackError::Differs { range, .. } = error else { panic!("{error}") };
         let start = at as u64 >> 20 << 20;
-        prop_assert_eq!(range.start(), DiskOffset(start));
-        prop_assert_eq!(range.end().0, (start + (1 << 20)).min(disk.content.len() as u64));
+        if start == 0 {
+            compared(&completed).unwrap();
+            completed.publish().unwrap();
+            prop_assert!(devices.bytes() == disk.content);
+        } else {
+            let error = compared(&completed).unwrap_err();
+            let ReadBackError::Differs(NotKept { range, .. }) = error else { panic!("{error}") };
+            prop_assert_eq!(range.start(), DiskOffset(start));
+            prop_assert_eq!(range.end().0, (start + (1 << 20)).min(disk.content.len() as u64));
+        }
     }
 }
 
@@ -241,7 +279,7 @@ fn a_difference_is_found_in_the_range_and_the_mib_where_it_lies() {
     ] {
         File::options().write(true).open(devices.path()).unwrap().write_all_at(&[9], at).unwrap();
         let error = compared(&completed).unwrap_err();
-        let ReadBackError::Differs { range, .. } = &error else { panic!("{error}") };
+        let ReadBackError::Differs(NotKept { range, .. }) = &error else { panic!("{error}") };
         assert_eq!(range.start().0..range.end().0, expected);
     }
     let message = compared(&completed).unwrap_err().to_string();
@@ -265,6 +303,8 @@ fn a_device_is_not_believed_without_digests_after_a_failed_read_or_half_way() {
     assert!(matches!(compared(&undigested), Err(ReadBackError::NotDigested(_))));
 
     let completed = devices.completed(&disk);
+    completed.sink().medium().faults.restart(0);
+    assert!(matches!(compared(&completed), Err(ReadBackError::Forget(_))));
     completed.sink().medium().faults.restart(1);
     assert!(matches!(compared(&completed), Err(ReadBackError::Read { .. })));
     cancel.set(2);
@@ -312,6 +352,15 @@ impl Loop {
         let directory = tempfile::tempdir().unwrap();
         let image = directory.path().join("image");
         fs::write(&image, vec![OLD; len]).unwrap();
+        Self::showing(image, sector_size, directory)
+    }
+
+    /// One that shows what another one shows, or another one itself.
+    fn over(image: &Path) -> Option<Self> {
+        Self::showing(image.to_owned(), 512, tempfile::tempdir().unwrap())
+    }
+
+    fn showing(image: PathBuf, sector_size: u32, directory: TempDir) -> Option<Self> {
         let _guard = ATTACHING.lock().unwrap();
         let made = Command::new("losetup")
             .args(["--find", "--show", "--sector-size", &sector_size.to_string()])
@@ -380,7 +429,7 @@ fn a_loop_device_gets_the_disk_and_keeps_what_lies_behind() {
 #[test]
 fn reading_back_asks_the_medium_and_not_the_cache() {
     let disk = ModelDisk::new(&[(9 << 20, Fill::Noise)]);
-    for at in [3, (6 << 20) + 5] {
+    for at in [(1 << 20) + 3, (6 << 20) + 5] {
         let Some(device) = Loop::attach(9 << 20, 512) else { return };
         let sink = to_device(&device.target(), &disk).unwrap();
         let cancel = Cancel::new();
@@ -388,7 +437,8 @@ fn reading_back_asks_the_medium_and_not_the_cache() {
             export(&disk, sink, &digested(), &NoProgress, &cancel).unwrap().complete(&cancel).unwrap();
         File::options().write(true).open(&device.image).unwrap().write_all_at(&[0xAA], at).unwrap();
         let error = compared(&completed).unwrap_err();
-        assert!(matches!(error, ReadBackError::Differs { range, .. } if range.start().0 == at >> 20 << 20));
+        let ReadBackError::Differs(NotKept { range, .. }) = error else { panic!("{error}") };
+        assert_eq!(range.start().0, at >> 20 << 20);
         drop(completed);
         assert!(fs::read(&device.image).unwrap()[..1 << 20].iter().all(|&byte| byte == 0));
     }
@@ -405,6 +455,25 @@ fn a_loop_device_that_shows_a_source_is_refused() {
     let innocent = FileIdentity::of(device.image.parent().unwrap()).unwrap();
     to_device(&device.target().forbid([innocent]), &disk).unwrap();
     assert!(device.is_untouched());
+}
+
+#[test]
+fn what_the_source_shows_is_neither_a_device_nor_a_file_to_write() {
+    let Some(source) = Loop::attach(2 << 20, 512) else { return };
+    let Some(same) = Loop::over(&source.image) else { return };
+    let Some(above) = Loop::over(&source.node) else { return };
+    let disk = Hollow::new(1 << 20);
+    let read = |device: &Loop| FileIdentity::of(&device.node).unwrap();
+    for (target, read) in [(&same, read(&source)), (&source, read(&above)), (&same, read(&above))] {
+        let refused = refusal(&target.target().forbid([read]), &disk);
+        assert!(matches!(refused, DeviceError::IsSource(_)), "{refused}");
+    }
+    for device in [&source, &above] {
+        let target = Target::new(&source.image, Overwrite::Replace).forbid([read(device)]);
+        let refused = target.check().unwrap_err();
+        assert!(matches!(refused, SinkError::Target(TargetError::IsSource(_))), "{refused}");
+    }
+    assert!(source.is_untouched());
 }
 
 #[test]

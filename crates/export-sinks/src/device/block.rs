@@ -1,4 +1,4 @@
-//! A block device of Linux: opened for nobody else to open, and what is asked of it.
+//! A block device of Linux: opened exclusively, and what is asked of it.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -9,12 +9,14 @@ use rustix::fs::{Advice, FallocateFlags, Mode, OFlags, SeekFrom};
 use rustix::io::{Errno, retry_on_intr};
 use vhdx_format::{DiskRange, FileOffset, ReadAt};
 
-use super::guard::{DeviceNumber, System};
+use super::guard::System;
+use super::made_of::{self, DeviceNumber};
 use super::{Clearing, DeviceError, DeviceTarget, Medium, Usage};
 use crate::sink::WriteAt;
-use crate::{Doing, Place, SinkError};
+use crate::{Doing, FileIdentity, Place, SinkError};
 
-/// A block device that is held exclusively: nobody mounts it, or builds anything on it, meanwhile.
+/// A block device that is held exclusively: nobody mounts it, or builds anything on it, meanwhile. Who just opens it is not
+/// kept out.
 #[derive(Debug)]
 pub struct BlockDevice {
     file: File,
@@ -22,10 +24,16 @@ pub struct BlockDevice {
     sector_size: u32,
 }
 
+/// The file, and all that it is made of where it is a device.
+pub(crate) fn made_of(file: &FileIdentity) -> Result<Vec<FileIdentity>, SinkError> {
+    let strata = made_of::strata(Path::new(made_of::SYS), file)?;
+    Ok(strata.into_iter().map(|stratum| stratum.what).collect())
+}
+
 /// Opens a device that may be written and has room for `need` bytes. Worst first: no device, a source, in use, too small.
 ///
-/// Who uses it is looked up before it is opened, since nothing else tells them by name; that nobody does is what opening
-/// it exclusively proves.
+/// Who uses it is looked up before it is opened: it tells them by name, and opening it exclusively fails only for those who
+/// did the same.
 pub(super) fn open(target: &DeviceTarget, need: u64) -> Result<BlockDevice, SinkError> {
     let path = &target.path;
     // Before opening: opening a pipe or a tape can do things.

@@ -6,11 +6,17 @@ use vhdx_format::{DiskRange, FileOffset, ReadAt};
 
 use super::{Clearing, DeviceError, DeviceTarget, Medium};
 use crate::sink::WriteAt;
-use crate::{Place, SinkError};
+use crate::{FileIdentity, Place, SinkError};
 
 /// A block device; there are none here.
 #[derive(Debug)]
 pub enum BlockDevice {}
+
+/// The file: what it is made of is not known here.
+#[expect(clippy::unnecessary_wraps, reason = "on Linux it can fail")]
+pub(crate) fn made_of(file: &FileIdentity) -> Result<Vec<FileIdentity>, SinkError> {
+    Ok(vec![file.clone()])
+}
 
 pub(super) fn open(target: &DeviceTarget, _need: u64) -> Result<BlockDevice, SinkError> {
     let _ = &target.forbidden;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use vhdx_format::DiskRange;
 
-use crate::{Cancelled, ExportError, Place};
+use crate::{Cancelled, ExportError, Place, SinkError};
 
 /// A device may not be written. Nothing was.
 #[derive(Debug, thiserror::Error)]
@@ -20,11 +20,11 @@ pub enum DeviceError {
     /// It is one of the files that are being read, or holds one, or is made of one.
     #[error("`{0}` is one of the sources")]
     IsSource(PathBuf),
-    /// It is made of a file that can not be looked at, so that it may be one of the sources.
-    #[error("cannot tell whether `{backing}`, which `{device}` is made of, is one of the sources")]
+    /// It, or a source, is made of a file that can not be looked at.
+    #[error("cannot look at `{backing}`, which {device} is made of: it may be source and target at once")]
     UnknownBacking {
-        /// The device.
-        device: PathBuf,
+        /// The device, as the system calls it.
+        device: String,
         /// The file, as the system calls it.
         backing: PathBuf,
         /// Why it can not be looked at.
@@ -75,6 +75,13 @@ pub enum Usage {
     Swap,
     /// Another device of that name is made of it: an LVM volume, an array, an encrypted device.
     HeldBy(String),
+    /// Another process has it open.
+    OpenedBy {
+        /// What the process calls itself.
+        process: String,
+        /// Its number.
+        id: u32,
+    },
     /// The system does not say who has opened it for themselves alone.
     Exclusive,
 }
@@ -85,6 +92,7 @@ impl fmt::Display for Usage {
             Self::MountedAt(path) => write!(f, "mounted at `{}`", path.display()),
             Self::Swap => f.write_str("used as swap space"),
             Self::HeldBy(name) => write!(f, "held by {name}"),
+            Self::OpenedBy { process, id } => write!(f, "open in {process} (process {id})"),
             Self::Exclusive => f.write_str("in exclusive use by something else"),
         }
     }
@@ -97,26 +105,11 @@ pub enum ReadBackError {
     #[error("there are no block digests to compare {0} with")]
     NotDigested(Place),
     /// It holds something else.
-    #[error(
-        "{place} does not hold what was written to it: \
-         the first difference is in the {len} bytes at {start}",
-        len = .range.len(),
-        start = .range.start()
-    )]
-    Differs {
-        /// The device.
-        place: Place,
-        /// Where the first difference lies: one MiB, or 64 of them where a closer look says nothing.
-        range: DiskRange,
-    },
+    #[error(transparent)]
+    Differs(#[from] NotKept),
     /// The system gave no reads from the medium itself.
-    #[error("cannot drop the cached content of {place}")]
-    Forget {
-        /// The device.
-        place: Place,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Forget(#[from] SinkError),
     /// It could not be read.
     #[error("cannot read {place} back")]
     Read {
@@ -128,6 +121,21 @@ pub enum ReadBackError {
     /// The comparison was stopped from outside.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+}
+
+/// A device holds something else than what was written to it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{place} does not hold what was written to it: \
+     the first difference is in the {len} bytes at {start}",
+    len = .range.len(),
+    start = .range.start()
+)]
+pub struct NotKept {
+    /// The device.
+    pub place: Place,
+    /// Where the first difference lies: one MiB, or 64 of them where a closer look says nothing.
+    pub range: DiskRange,
 }
 
 #[cfg(test)]
@@ -145,6 +153,9 @@ mod tests {
         let usage = Usage::HeldBy("dm-3".into());
         let error = DeviceError::InUse { device: device(), part: None, usage };
         assert_eq!(error.to_string(), "`/dev/sdb` is held by dm-3");
+        let usage = Usage::OpenedBy { process: "qemu".into(), id: 4711 };
+        let error = DeviceError::InUse { device: device(), part: Some("sdb1".into()), usage };
+        assert_eq!(error.to_string(), "`/dev/sdb` is in use: sdb1 is open in qemu (process 4711)");
         let error = DeviceError::TooSmall { device: device(), have: 512, need: 1024 };
         assert_eq!(error.to_string(), "`/dev/sdb` has 512 bytes, but the disk needs 1024");
     }

@@ -1,53 +1,16 @@
 //! Who would be harmed if a device were written: what Linux tells of it in `/proc` and `/sys`.
 //!
-//! It tells of this mount namespace only, and not of everybody: that nobody else uses the device is proved by opening it
-//! exclusively (`block.rs`). That it is no source, nothing else proves.
+//! It does not tell of everybody. Mounts are those of this mount namespace, processes those that this user may look at.
+//! Opening the device exclusively (`block.rs`) keeps out whoever opens it that way, which are mounts, swap space and what
+//! is built on it in any namespace, but not who just opens it.
 
-use std::ffi::OsString;
-use std::fmt;
 use std::fs;
-use std::io;
-use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
+use super::made_of::{self, DeviceNumber, Node, entries, look, look_if_any, path_of};
+use super::openers::opener;
 use super::{DeviceError, Usage};
-use crate::{Doing, FileIdentity, Place, SinkError};
-
-/// Which device it is, whatever it is called.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct DeviceNumber(u64);
-
-impl DeviceNumber {
-    /// From what `stat` says.
-    pub(super) fn of(rdev: u64) -> Self {
-        Self(rdev)
-    }
-
-    fn is_at(self, path: &Path) -> bool {
-        use std::os::unix::fs::FileTypeExt;
-        fs::metadata(path).is_ok_and(|found| found.file_type().is_block_device() && found.rdev() == self.0)
-    }
-}
-
-/// As `/sys` and `/proc` write it.
-impl fmt::Display for DeviceNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", rustix::fs::major(self.0), rustix::fs::minor(self.0))
-    }
-}
-
-impl FromStr for DeviceNumber {
-    type Err = io::Error;
-
-    fn from_str(text: &str) -> io::Result<Self> {
-        let parsed = text.trim().split_once(':').and_then(|(major, minor)| {
-            Some(Self(rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?)))
-        });
-        parsed.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a device number"))
-    }
-}
+use crate::{FileIdentity, SinkError};
 
 /// Where the kernel tells of devices.
 pub(super) struct System {
@@ -55,16 +18,10 @@ pub(super) struct System {
     sys: PathBuf,
 }
 
-/// A block device in `/sys`.
-struct Node {
-    directory: PathBuf,
-    number: DeviceNumber,
-}
-
 impl System {
     /// The one that this program runs on.
     pub(super) fn running() -> Self {
-        Self { proc: "/proc".into(), sys: "/sys".into() }
+        Self { proc: "/proc".into(), sys: made_of::SYS.into() }
     }
 
     /// Refuses a device that is a source, that is in use as far as can be learnt, or that is read-only.
@@ -74,21 +31,26 @@ impl System {
         number: DeviceNumber,
         forbidden: &[FileIdentity],
     ) -> Result<(), SinkError> {
-        let node = self.node(number)?;
+        let node = Node::of(&self.sys, number)?;
         let parts = node.parts()?;
-        for part in std::iter::once(&node).chain(&parts) {
-            if part.reaches(device, forbidden)? {
-                return Err(DeviceError::IsSource(device.to_owned()).into());
-            }
+        if self.is_source(std::iter::once(&node).chain(&parts), forbidden)? {
+            return Err(DeviceError::IsSource(device.to_owned()).into());
         }
         let whole = node.whole()?;
         let mounts = look(&self.proc.join("self/mountinfo"), |path| fs::read(path))?;
         let swaps = look_if_any(&self.proc.join("swaps"), |path| fs::read(path))?.unwrap_or_default();
-        for used in std::iter::once(&node).chain(&parts).chain(&whole) {
-            if let Some(usage) = used.usage(&mounts, &swaps)? {
-                let part = (used.number != number).then(|| used.name());
-                return Err(DeviceError::InUse { device: device.to_owned(), part, usage }.into());
+        let used: Vec<&Node> = std::iter::once(&node).chain(&parts).chain(&whole).collect();
+        let in_use = |by: &Node, usage| {
+            let part = (by.number != number).then(|| by.name());
+            DeviceError::InUse { device: device.to_owned(), part, usage }
+        };
+        for by in &used {
+            if let Some(usage) = usage(by, &mounts, &swaps)? {
+                return Err(in_use(by, usage).into());
             }
+        }
+        if let Some((by, usage)) = opener(&self.proc, &used) {
+            return Err(in_use(by, usage).into());
         }
         if look_if_any(&node.directory.join("ro"), |path| fs::read(path))?
             .is_some_and(|ro| ro.starts_with(b"1"))
@@ -98,120 +60,39 @@ impl System {
         Ok(())
     }
 
-    fn node(&self, number: DeviceNumber) -> Result<Node, SinkError> {
-        let link = self.sys.join(format!("dev/block/{number}"));
-        Ok(Node { directory: look(&link, |path| fs::canonicalize(path))?, number })
-    }
-}
-
-impl Node {
-    fn at(directory: PathBuf) -> Result<Self, SinkError> {
-        let number = look(&directory.join("dev"), |path| fs::read_to_string(path)?.parse())?;
-        Ok(Self { directory, number })
-    }
-
-    /// As the kernel calls it.
-    fn name(&self) -> String {
-        self.directory.file_name().unwrap_or_default().to_string_lossy().into_owned()
-    }
-
-    fn is_partition(&self) -> bool {
-        self.directory.join("partition").exists()
-    }
-
-    /// Its partitions.
-    fn parts(&self) -> Result<Vec<Self>, SinkError> {
-        let inside = entries(&self.directory)?;
-        inside.into_iter().filter(|path| path.join("partition").exists()).map(Self::at).collect()
-    }
-
-    /// The disk that it is a partition of.
-    fn whole(&self) -> Result<Option<Self>, SinkError> {
-        let parent = self.directory.parent().filter(|_| self.is_partition());
-        parent.map(|parent| Self::at(parent.to_owned())).transpose()
-    }
-
-    /// What it is made of: the disk that it is a part of, and the devices that it was put together from.
-    fn below(&self) -> Result<Vec<Self>, SinkError> {
-        let mut below = Vec::from_iter(self.whole()?);
-        for link in entries(&self.directory.join("slaves"))? {
-            below.push(Self::at(look(&link, |path| fs::canonicalize(path))?)?);
+    /// Whether one of the devices may have bytes in common with a source.
+    fn is_source<'a>(
+        &self,
+        devices: impl Iterator<Item = &'a Node>,
+        sources: &[FileIdentity],
+    ) -> Result<bool, SinkError> {
+        let mut read = Vec::new();
+        for source in sources {
+            read.extend(made_of::strata(&self.sys, source)?);
         }
-        Ok(below)
-    }
-
-    /// Whether it is one of the sources, or made of one.
-    fn reaches(&self, device: &Path, sources: &[FileIdentity]) -> Result<bool, SinkError> {
-        if sources.is_empty() {
+        if read.is_empty() {
             return Ok(false);
         }
-        if sources.contains(&FileIdentity::of_device(self.number.0)) {
-            return Ok(true);
-        }
-        if let Some(backing) = self.backing_file()? {
-            match FileIdentity::of(&backing) {
-                Ok(identity) if sources.contains(&identity) => return Ok(true),
-                Ok(_) => {}
-                Err(source) => {
-                    return Err(
-                        DeviceError::UnknownBacking { device: device.to_owned(), backing, source }.into()
-                    );
-                }
-            }
-        }
-        for below in self.below()? {
-            if below.reaches(device, sources)? {
+        for device in devices {
+            let written = made_of::strata(&self.sys, &device.identity())?;
+            if written.iter().any(|one| read.iter().any(|other| one.meets(other))) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
+}
 
-    /// The file that a loop device shows.
-    fn backing_file(&self) -> Result<Option<PathBuf>, SinkError> {
-        let text = look_if_any(&self.directory.join("loop/backing_file"), |path| fs::read(path))?;
-        Ok(text.map(|mut text| {
-            if text.last() == Some(&b'\n') {
-                text.pop();
-            }
-            path_of(text)
-        }))
+fn usage(of: &Node, mounts: &[u8], swaps: &[u8]) -> Result<Option<Usage>, SinkError> {
+    if let Some(path) = mounted_at(mounts, of.number) {
+        return Ok(Some(Usage::MountedAt(path)));
     }
-
-    fn usage(&self, mounts: &[u8], swaps: &[u8]) -> Result<Option<Usage>, SinkError> {
-        if let Some(path) = mounted_at(mounts, self.number) {
-            return Ok(Some(Usage::MountedAt(path)));
-        }
-        if is_swap(swaps, self.number) {
-            return Ok(Some(Usage::Swap));
-        }
-        let mut holders = entries(&self.directory.join("holders"))?.into_iter();
-        let holder = holders.next().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
-        Ok(holder.map(Usage::HeldBy))
+    if is_swap(swaps, of.number) {
+        return Ok(Some(Usage::Swap));
     }
-}
-
-fn look<T>(path: &Path, with: impl FnOnce(&Path) -> io::Result<T>) -> Result<T, SinkError> {
-    with(path).map_err(|error| SinkError::from_io(Doing::Inspect, Place::File(path.to_owned()), error))
-}
-
-/// `None` where there is no such file.
-fn look_if_any<T>(path: &Path, with: impl FnOnce(&Path) -> io::Result<T>) -> Result<Option<T>, SinkError> {
-    look(path, |path| match with(path) {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    })
-}
-
-/// What a directory holds, by name; nothing where there is no such directory.
-fn entries(directory: &Path) -> Result<Vec<PathBuf>, SinkError> {
-    let found = look_if_any(directory, |path| {
-        fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()
-    })?;
-    let mut found = found.unwrap_or_default();
-    found.sort();
-    Ok(found)
+    let mut holders = entries(&of.directory.join("holders"))?.into_iter();
+    let holder = holders.next().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+    Ok(holder.map(Usage::HeldBy))
 }
 
 /// Where the device is mounted, as `/proc/self/mountinfo` says: fields, up to a dash, then the type and the source.
@@ -256,20 +137,17 @@ fn octal(digits: &[u8]) -> Option<u8> {
     u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()
 }
 
-fn path_of(bytes: Vec<u8>) -> PathBuf {
-    OsString::from_vec(bytes).into()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{self, Write};
     use std::os::unix::fs::symlink;
 
     use tempfile::TempDir;
 
     use super::*;
 
-    /// A system with the disk sda (8:0), its partitions sda1 and sda2, and the loop device loop9 (7:9).
+    /// A system with the disk sda (8:0), its partitions sda1 and sda2, the loop devices loop8 (7:8) and loop9 (7:9), and
+    /// the volumes dm-3 (253:3) and dm-4 (253:4).
     struct Forged {
         directory: TempDir,
         system: System,
@@ -285,18 +163,41 @@ mod tests {
                 ("8:0", "sda"),
                 ("8:1", "sda/sda1"),
                 ("8:2", "sda/sda2"),
+                ("7:8", "loop8"),
                 ("7:9", "loop9"),
                 ("253:3", "dm-3"),
+                ("253:4", "dm-4"),
             ] {
-                forged.write(&format!("sys/block/{path}/dev"), &format!("{number}\n"));
-                let link = forged.directory.path().join("sys/dev/block").join(number);
-                fs::create_dir_all(link.parent().unwrap()).unwrap();
-                symlink(forged.directory.path().join("sys/block").join(path), link).unwrap();
+                forged.add(number, path);
                 if path.contains('/') {
                     forged.write(&format!("sys/block/{path}/partition"), "1\n");
                 }
             }
             forged
+        }
+
+        fn add(&self, number: &str, path: &str) {
+            self.write(&format!("sys/block/{path}/dev"), &format!("{number}\n"));
+            self.link(&format!("sys/dev/block/{number}"), &self.at(&format!("sys/block/{path}")));
+        }
+
+        fn at(&self, path: &str) -> PathBuf {
+            self.directory.path().join(path)
+        }
+
+        fn link(&self, path: &str, to: &Path) {
+            fs::create_dir_all(self.at(path).parent().unwrap()).unwrap();
+            symlink(to, self.at(path)).unwrap();
+        }
+
+        fn show(&self, name: &str, shown: &Path) {
+            let text = format!("{}\n", shown.display());
+            self.write(&format!("sys/block/{name}/loop/backing_file"), &text);
+        }
+
+        fn put_onto(&self, volume: &str, below: &str) {
+            let name = below.rsplit('/').next().unwrap();
+            self.link(&format!("sys/block/{volume}/slaves/{name}"), &self.at(&format!("sys/block/{below}")));
         }
 
         fn write(&self, path: &str, text: &str) {
@@ -331,7 +232,7 @@ mod tests {
     fn a_device_that_nobody_uses_is_free() {
         let forged = Forged::new();
         for number in ["8:0", "8:1", "7:9", "253:3"] {
-            forged.assert_with(number, &[device("1:1")], "free");
+            forged.assert_with(number, &[device("7:8")], "free");
         }
     }
 
@@ -385,11 +286,9 @@ mod tests {
     fn a_loop_device_is_the_file_it_shows_also_from_above() {
         let forged = Forged::new();
         forged.write("image", "");
-        let image = forged.directory.path().join("image");
-        forged.write("sys/block/loop9/loop/backing_file", &format!("{}\n", image.display()));
-        let slaves = forged.directory.path().join("sys/block/dm-3/slaves");
-        fs::create_dir_all(&slaves).unwrap();
-        symlink(forged.directory.path().join("sys/block/loop9"), slaves.join("loop9")).unwrap();
+        let image = forged.at("image");
+        forged.show("loop9", &image);
+        forged.put_onto("dm-3", "loop9");
         let identity = FileIdentity::of(&image).unwrap();
         for number in ["7:9", "253:3"] {
             forged.assert_with(number, std::slice::from_ref(&identity), "`/dev/it` is one of the sources");
@@ -397,16 +296,93 @@ mod tests {
         }
         fs::remove_file(&image).unwrap();
         let unknown = format!(
-            "cannot tell whether `{}`, which `/dev/it` is made of, is one of the sources",
+            "cannot look at `{}`, which loop9 is made of: it may be source and target at once",
             image.display()
         );
-        forged.assert_with("7:9", &[identity], &unknown);
+        for (target, source) in [("7:9", identity), ("8:0", device("7:9")), ("8:0", device("253:3"))] {
+            forged.assert_with(target, &[source], &unknown);
+        }
         forged.assert("7:9", "free");
+    }
+
+    #[test]
+    fn what_shows_a_file_is_what_else_shows_it() {
+        let forged = Forged::new();
+        forged.write("image", "");
+        forged.show("loop8", &forged.at("image"));
+        forged.show("loop9", &forged.at("image"));
+        forged.put_onto("dm-3", "loop9");
+        for (target, source) in [("7:8", "7:9"), ("7:9", "7:8"), ("7:8", "253:3"), ("253:3", "7:8")] {
+            forged.assert_with(target, &[device(source)], "`/dev/it` is one of the sources");
+        }
+        forged.write("other", "");
+        forged.show("loop8", &forged.at("other"));
+        forged.assert_with("7:8", &[device("7:9")], "free");
+    }
+
+    #[test]
+    fn what_a_source_is_made_of_is_a_source() {
+        let forged = Forged::new();
+        forged.put_onto("dm-3", "sda/sda2");
+        for target in ["8:2", "8:0"] {
+            forged.assert_with(target, &[device("253:3")], "`/dev/it` is one of the sources");
+        }
+        forged.assert_with("8:1", &[device("253:3")], "free");
+    }
+
+    #[test]
+    fn shares_of_one_device_are_not_each_other() {
+        let forged = Forged::new();
+        forged.write("image", "");
+        forged.show("loop9", &forged.at("image"));
+        for volume in ["dm-3", "dm-4"] {
+            forged.put_onto(volume, "loop9");
+            forged.put_onto(volume, "sda/sda2");
+        }
+        forged.assert_with("253:3", &[device("253:4")], "free");
+    }
+
+    #[test]
+    fn a_loop_device_that_shows_a_device_is_that_device() {
+        let Some((path, number)) = any_node() else { return };
+        let forged = Forged::new();
+        forged.add(&number.to_string(), "sdz");
+        forged.show("loop9", &path);
+        forged.put_onto("dm-3", "loop9");
+        let node = FileIdentity::of_device(number.0);
+        for (target, source) in [
+            ("7:9", node.clone()),
+            ("253:3", node),
+            (&*number.to_string(), device("7:9")),
+            (&*number.to_string(), device("253:3")),
+        ] {
+            forged.assert_with(target, &[source], "`/dev/it` is one of the sources");
+        }
+    }
+
+    #[test]
+    fn another_process_that_has_a_device_open_is_named() {
+        let Some((path, number)) = any_node() else { return };
+        let forged = Forged::new();
+        forged.add(&number.to_string(), "sdz");
+        forged.write("proc/4711/comm", "qemu\n");
+        forged.write("proc/4712/comm", "may not be looked at\n");
+        forged.link("proc/4711/fd/0", Path::new("/dev/null"));
+        forged.assert(&number.to_string(), "free");
+        forged.link("proc/4711/fd/3", &path);
+        forged.assert(&number.to_string(), "`/dev/it` is open in qemu (process 4711)");
+        forged.assert("8:0", "free");
+        forged.write("sys/block/sda/sda3/dev", &format!("{number}\n"));
+        forged.write("sys/block/sda/sda3/partition", "3\n");
+        forged.assert("8:0", "`/dev/it` is in use: sda3 is open in qemu (process 4711)");
+        let own = format!("proc/{}", std::process::id());
+        fs::rename(forged.at("proc/4711"), forged.at(&own)).unwrap();
+        forged.assert("8:0", "free");
     }
 
     /// Nothing is done to it.
     fn any_node() -> Option<(PathBuf, DeviceNumber)> {
-        use std::os::unix::fs::FileTypeExt;
+        use std::os::unix::fs::{FileTypeExt, MetadataExt};
         let nodes = fs::read_dir("/dev").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
         let mut devices = nodes.filter_map(|path| {
             let found = fs::symlink_metadata(&path).ok()?;
@@ -414,7 +390,10 @@ mod tests {
         });
         let any = devices.next();
         if any.is_none() {
-            let _ = writeln!(io::stderr(), "skipped: names of devices in /proc: there are none in /dev");
+            let _ = writeln!(
+                io::stderr(),
+                "skipped: what is known of devices by their nodes: there are none in /dev"
+            );
         }
         any
     }

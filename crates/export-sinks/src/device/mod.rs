@@ -1,11 +1,11 @@
 //! A block device as the target: the disk is written over what the device held.
 //!
 //! A device has no second name to be written under, so nothing here can be taken back: from the first piece on its old
-//! content is gone. What can be promised is that half a disk is not taken for a whole one. The first MiB, where boot
-//! loaders, partition tables and file systems announce themselves, is zeroed before anything else and written after
-//! everything else; a sink that is dropped unpublished zeroes it again.
+//! content is gone. What can be promised is that half a disk does not begin like a whole one. The first MiB, where boot
+//! loaders, partition tables and most file systems announce themselves, is zeroed before anything else and written after
+//! everything else was read back; a sink that is dropped unpublished zeroes it again.
 //!
-//! Whether the device may be written is `guard.rs`, how zeros get onto it `zeroing.rs`, the device itself `block.rs`, and
+//! Whether the device may be written is `guard.rs`, with `made_of.rs` and `openers.rs`, how zeros get onto it `zeroing.rs`, the device itself `block.rs`, and
 //! whether it holds what was written `read_back.rs`.
 
 #[cfg(target_os = "linux")]
@@ -16,6 +16,10 @@ mod block;
 mod error;
 #[cfg(target_os = "linux")]
 mod guard;
+#[cfg(target_os = "linux")]
+mod made_of;
+#[cfg(target_os = "linux")]
+mod openers;
 mod read_back;
 mod zeroing;
 
@@ -33,12 +37,15 @@ use crate::{
 };
 
 pub use self::block::BlockDevice;
-pub use self::error::{DeviceError, ReadBackError, Usage};
+pub(crate) use self::block::made_of;
+pub use self::error::{DeviceError, NotKept, ReadBackError, Usage};
 pub use self::read_back::read_back;
 pub use self::zeroing::Clearing;
 
-/// Length in bytes of the start of the disk that is written last: what a mark of [`crate::BlockSums`] stands for, and
-/// more than any partition table or superblock needs to be found.
+/// Length in bytes of the start of the disk that is written last: what a mark of [`crate::BlockSums`] stands for.
+///
+/// Partition tables and the superblocks that a mount looks for begin in it. Not everything does: the second table of a
+/// GPT, md's formats 0.90 and 1.0 and half of the labels of ZFS lie at the end, and are found there without a start.
 pub const HEAD_LEN: u64 = 1 << 20;
 
 /// The device that a disk goes to, and what must not be harmed.
@@ -103,15 +110,17 @@ pub trait Medium: WriteAt + ReadAt {
 #[derive(Debug)]
 pub struct DeviceSink<M: Medium = BlockDevice> {
     device: Arc<Device<M>>,
-    head: Head,
+    /// The start of the disk, as far as its last byte that is not known to be zero; all of it once the sink is complete.
+    head: Vec<u8>,
+    start: Start,
 }
 
-/// The start of the disk.
+/// Where the start of the disk is.
 #[derive(Debug)]
-enum Head {
-    /// Not on the device yet. As far as its last byte that is not known to be zero.
-    Held(Vec<u8>),
-    /// On the device, which is still to be zeroed again unless it is published.
+enum Start {
+    /// In memory alone.
+    Held,
+    /// On the device, perhaps in part, which is still to be zeroed again unless it stays.
     Written,
     /// There to stay.
     Published,
@@ -121,7 +130,7 @@ impl<M: Medium> DeviceSink<M> {
     /// Writes a disk onto a device that is large enough and nobody else's.
     pub fn new(medium: M, geometry: Geometry) -> Self {
         let device = Device { medium, geometry, ladder: Ladder::default(), begun: Mutex::new(false) };
-        Self { device: Arc::new(device), head: Head::Held(Vec::new()) }
+        Self { device: Arc::new(device), head: Vec::new(), start: Start::Held }
     }
 
     /// Length of the device's logical sector in bytes. Where it is not the disk's own, partition tables and file
@@ -149,24 +158,24 @@ impl<M: Medium> Sink for DeviceSink<M> {
     /// Keeps the start of the disk; all other bytes are where they belong.
     fn accept(&mut self, _piece: &FilledPiece, head: Vec<u8>) -> Result<(), SinkError> {
         if !head.is_empty() {
-            self.head = Head::Held(head);
+            self.head = head;
         }
         Ok(())
     }
 
-    /// Writes the start of the disk, once all the rest is durable.
+    /// Makes all but the start of the disk durable. The start stays in memory, so that what reads the rest back reads a
+    /// device that does not begin yet.
     fn complete(&mut self) -> Result<Artifact, SinkError> {
+        self.head.resize(self.device.head_range().len() as usize, 0);
         self.device.sync()?;
-        if let Head::Held(head) = std::mem::replace(&mut self.head, Head::Written) {
-            self.device.medium.put(position_of(DiskOffset(0)), &head)?;
-            self.device.sync()?;
-        }
         Ok(Artifact { len: self.device.geometry.size(), sha256: None })
     }
 
-    /// Lets the start of the disk stay: a device has its name already.
+    /// Writes the start of the disk, which is what a device has for a name, and lets it stay if the medium kept it.
     fn publish(mut self) -> Result<(), SinkError> {
-        self.head = Head::Published;
+        self.start = Start::Written;
+        self.device.put_head(&self.head)?;
+        self.start = Start::Published;
         Ok(())
     }
 
@@ -177,7 +186,7 @@ impl<M: Medium> Sink for DeviceSink<M> {
 
 impl<M: Medium> Drop for DeviceSink<M> {
     fn drop(&mut self) {
-        if matches!(self.head, Head::Written) {
+        if matches!(self.start, Start::Written) {
             // There is nobody to tell; the error that brought us here is on its way already.
             let _ = self.device.zero_head();
         }
@@ -207,14 +216,39 @@ impl<M: Medium> Device<M> {
         Ok(())
     }
 
+    fn head_range(&self) -> DiskRange {
+        DiskRange::new(DiskOffset(0), DiskOffset(HEAD_LEN.min(self.geometry.size())))
+    }
+
     fn zero_head(&self) -> Result<(), SinkError> {
-        let end = DiskOffset(HEAD_LEN.min(self.geometry.size()));
-        write_zeros(&self.medium, DiskRange::new(DiskOffset(0), end))?;
+        write_zeros(&self.medium, self.head_range())?;
         self.sync()
     }
 
+    /// Writes the start of the disk, durably, and reads it again from the medium.
+    fn put_head(&self, head: &[u8]) -> Result<(), SinkError> {
+        let at = position_of(DiskOffset(0));
+        self.medium.put(at, head)?;
+        self.sync()?;
+        self.forget()?;
+        let mut found = vec![0; head.len()];
+        self.medium.read_exact_at(at, &mut found).map_err(|error| self.failed(Doing::ReadBack, error))?;
+        if found != head {
+            return Err(NotKept { place: self.medium.place(), range: self.head_range() }.into());
+        }
+        Ok(())
+    }
+
     fn sync(&self) -> Result<(), SinkError> {
-        self.medium.sync().map_err(|error| SinkError::from_io(Doing::Sync, self.medium.place(), error))
+        self.medium.sync().map_err(|error| self.failed(Doing::Sync, error))
+    }
+
+    fn forget(&self) -> Result<(), SinkError> {
+        self.medium.forget().map_err(|error| self.failed(Doing::Forget, error))
+    }
+
+    fn failed(&self, doing: Doing, error: io::Error) -> SinkError {
+        SinkError::from_io(doing, self.medium.place(), error)
     }
 }
 

@@ -1,16 +1,19 @@
 //! Whether a device holds what was written to it: everything is read again, from the medium, and digested again.
+//!
+//! Everything but the start of the disk, which is not on the device before the rest is known to be right; what is digested
+//! of it comes from memory. Publishing writes it and reads it again.
 
 use std::num::NonZeroUsize;
 
 use vhdx_format::{
-    Content, DiskRange, Extent, Extents, FileOffset, Geometry, LayerIndex, ReadAt, VirtualDisk,
+    Content, DiskOffset, DiskRange, Extent, Extents, FileOffset, Geometry, LayerIndex, ReadAt, VirtualDisk,
 };
 
-use super::{Device, DeviceSink, Medium, ReadBackError};
-use crate::{BlockSums, Cancel, Completed, DigestChoice, ExportError, Options, Progress, differences};
+use super::{DeviceSink, Medium, NotKept, ReadBackError};
+use crate::{BlockSums, Cancel, Completed, DigestChoice, ExportError, Options, Place, Progress, differences};
 
-/// Compares a device that was completed with the content, over the handle that it was written through. To be done before
-/// it is published: after a difference the caller drops `completed`, which zeroes the start of the device.
+/// Compares a device that was completed with the content, over the handle that it was written through, while it has no
+/// start yet: after a difference the caller drops `completed`.
 ///
 /// It takes the block digests of the content, so the export must have asked for [`DigestChoice::blksum`].
 pub fn read_back<M: Medium>(
@@ -19,42 +22,63 @@ pub fn read_back<M: Medium>(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<(), ReadBackError> {
-    let device = completed.sink().device.as_ref();
-    let place = || device.medium.place();
+    let DeviceSink { device, head, .. } = completed.sink();
+    let place = device.medium.place();
     let Some(expected) = &completed.export().digests.blocks else {
-        return Err(ReadBackError::NotDigested(place()));
+        return Err(ReadBackError::NotDigested(place));
     };
-    device.medium.forget().map_err(|source| ReadBackError::Forget { place: place(), source })?;
-    let found = block_sums(device, threads, progress, cancel).map_err(|error| match error {
-        ExportError::Cancelled(cancelled) => cancelled.into(),
-        source => ReadBackError::Read { place: place(), source },
-    })?;
-    match found.filter(|found| found != expected) {
-        None => Ok(()),
+    device.forget()?;
+    let written = Written { head, medium: &device.medium, geometry: device.geometry };
+    match block_sums(&written, threads, progress, cancel) {
+        Ok(found) => compare(expected, found.as_ref(), device.geometry, place),
+        Err(ExportError::Cancelled(cancelled)) => Err(cancelled.into()),
+        Err(source) => Err(ReadBackError::Read { place, source }),
+    }
+}
+
+/// Digests that are not there are equal to nothing.
+fn compare(
+    expected: &BlockSums,
+    found: Option<&BlockSums>,
+    geometry: Geometry,
+    place: Place,
+) -> Result<(), ReadBackError> {
+    match found {
+        None => Err(ReadBackError::NotDigested(place)),
+        Some(found) if found == expected => Ok(()),
         Some(found) => {
-            let first = differences(expected, &found, device.geometry.size()).first().copied();
-            let range =
-                first.map_or(device.geometry.range(), |first| first.first_block.unwrap_or(first.range));
-            Err(ReadBackError::Differs { place: place(), range })
+            let first = differences(expected, found, geometry.size()).first().copied();
+            let range = first.map_or(geometry.range(), |first| first.first_block.unwrap_or(first.range));
+            Err(NotKept { place, range }.into())
         }
     }
 }
 
-fn block_sums<M: Medium>(
-    device: &Device<M>,
+fn block_sums(
+    written: &dyn VirtualDisk,
     threads: NonZeroUsize,
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Option<BlockSums>, ExportError> {
     let options = Options { threads, digests: DigestChoice { blksum: true, ..DigestChoice::default() } };
-    let written = Written { medium: &device.medium, geometry: device.geometry };
-    Ok(crate::digest(&written, &options, progress, cancel)?.blocks)
+    Ok(crate::digest(written, &options, progress, cancel)?.blocks)
 }
 
-/// The beginning of a device as a disk.
+const HEAD: LayerIndex = LayerIndex(0);
+const DEVICE: LayerIndex = LayerIndex(1);
+
+/// The beginning of a device as a disk, with its start still in memory.
 struct Written<'a, M> {
+    head: &'a Vec<u8>,
     medium: &'a M,
     geometry: Geometry,
+}
+
+/// What a layer holds of the range.
+fn extent(layer: LayerIndex, holds: DiskRange, range: DiskRange) -> Option<Extent<Content>> {
+    let (start, end) = (holds.start().max(range.start()), holds.end().min(range.end()));
+    let content = Content::Data { layer, at: FileOffset(start.0) };
+    (start < end).then(|| Extent { start, len: end.0.saturating_sub(start.0), content })
 }
 
 impl<M: Medium> VirtualDisk for Written<'_, M> {
@@ -63,14 +87,35 @@ impl<M: Medium> VirtualDisk for Written<'_, M> {
     }
 
     fn extents(&self, range: DiskRange) -> Extents<'_> {
-        let end = range.end().min(self.geometry.range().end());
-        let range = DiskRange::new(range.start(), end);
-        let content = Content::Data { layer: LayerIndex(0), at: FileOffset(range.start().0) };
-        let extent = Extent { start: range.start(), len: range.len(), content };
-        Box::new((!range.is_empty()).then_some(Ok(extent)).into_iter())
+        let split = DiskOffset(self.head.len() as u64);
+        let head = DiskRange::new(DiskOffset(0), split);
+        let behind = DiskRange::new(split, self.geometry.range().end());
+        let parts = [extent(HEAD, head, range), extent(DEVICE, behind, range)];
+        Box::new(parts.into_iter().flatten().map(Ok))
     }
 
     fn layer(&self, index: LayerIndex) -> Option<&dyn ReadAt> {
-        (index == LayerIndex(0)).then_some(self.medium)
+        match index {
+            HEAD => Some(self.head),
+            DEVICE => Some(self.medium),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vhdx_format::SectorSize;
+
+    use super::*;
+    use crate::Sha256Digest;
+
+    #[test]
+    fn digests_that_are_missing_are_no_proof() {
+        let geometry = Geometry::new(1 << 20, SectorSize::B512, SectorSize::B512).unwrap();
+        let sums = BlockSums { blksum: Sha256Digest([0; 32]), ranges: vec![None] };
+        compare(&sums, Some(&sums), geometry, Place::Stream).unwrap();
+        let missing = compare(&sums, None, geometry, Place::Stream);
+        assert!(matches!(missing, Err(ReadBackError::NotDigested(_))));
     }
 }
