@@ -65,7 +65,7 @@ fn a_device_with_old_data_gets_the_disk_and_keeps_what_lies_behind() {
         device.file().write_all_at(&[right ^ 1], at).unwrap();
         for manifest in manifests {
             let verified = bench.run(&["verify", node, "--manifest", manifest]).fails(3);
-            verified.says(&["differs from the disk of", &format!("first in the block at {block}\n")]);
+            verified.says(&["differs from the disk of", &format!("first in the 1 MiB at {block}\n")]);
         }
         device.file().write_all_at(&[right], at).unwrap();
     }
