@@ -60,12 +60,14 @@ fn a_device_with_old_data_gets_the_disk_and_keeps_what_lies_behind() {
         bench.run(&["verify", node, "--manifest", manifest]).succeeds();
     }
     // One bit at a time, among data and among zeros, behind the back of the program that wrote them.
-    for (at, block) in [(3, "0x0"), (2 * MIB + 500_000, "0x200000"), (DISK - 1, "0x400000")] {
+    let places =
+        [(3, "1 MiB at 0x0"), (2 * MIB + 500_000, "1 MiB at 0x200000"), (DISK - 1, "4 KiB at 0x400000")];
+    for (at, block) in places {
         let right = disk[at as usize];
         device.file().write_all_at(&[right ^ 1], at).unwrap();
         for manifest in manifests {
             let verified = bench.run(&["verify", node, "--manifest", manifest]).fails(3);
-            verified.says(&["differs from the disk of", &format!("first in the 1 MiB at {block}\n")]);
+            verified.says(&["differs from the disk of", &format!("first in the {block}\n")]);
         }
         device.file().write_all_at(&[right], at).unwrap();
     }

@@ -43,6 +43,11 @@ fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap()
 }
 
+/// A format that a file of that name may have.
+fn format_of(path: &str) -> &'static str {
+    if path.ends_with(".vhdx") { "vhdx" } else { "raw" }
+}
+
 /// Puts a configuration of these keys on the bench.
 fn write_configuration(bench: &Bench, path: &str, keys: &Node, form: Form) {
     let bytes = match form {
@@ -306,7 +311,8 @@ fn force_replaces_no_file_of_the_vm() {
         let machine = Machine::new(&history, form);
         for file in history.files(form) {
             let target = format!("vm/{}", file.path);
-            let args = ["vm", "--checkpoint", "Installed", "--format", "raw", "--force", "--out", &target];
+            let format = format_of(&target);
+            let args = ["vm", "--checkpoint", "Installed", "--format", format, "--force", "--out", &target];
             machine.bench.run(&args).fails(7).says(&[file_name(&target)]);
         }
     }
@@ -433,7 +439,7 @@ fn force_replaces_no_file_of_the_vm_when_source_is_one_of_them() {
         let base = "vm/Virtual Hard Disks/web01.vhdx";
         for file in &files {
             let target = format!("vm/{}", file.path);
-            let args = [base, "--format", "raw", "--force", "--out", &target];
+            let args = [base, "--format", format_of(&target), "--force", "--out", &target];
             machine.bench.run(&args).fails(7).says(&[file_name(&target)]);
         }
     }

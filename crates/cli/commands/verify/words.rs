@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use export_manifest::Format;
 use export_sinks::Difference;
 
 use super::{Behind, Compared, Verdict, Verified, report};
@@ -171,6 +172,8 @@ fn hint_about(ranges: &[Difference], verified: &Verified<'_>) -> Option<&'static
             return Some("the manifest has no digests of ranges, so where is not known");
         }
     };
-    let is_everywhere = ranges.len() == all && (all > 1 || verified.behind != Behind::Nothing);
+    // A device is mostly larger than its disk, a file is not.
+    let is_larger_file = verified.format == Some(Format::Raw) && verified.behind != Behind::Nothing;
+    let is_everywhere = ranges.len() == all && (all > 1 || is_larger_file);
     is_everywhere.then_some(OTHER_DISK)
 }
