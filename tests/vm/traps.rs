@@ -45,7 +45,7 @@ fn file_name(path: &str) -> &str {
 
 /// A format that a file of that name may have.
 fn format_of(path: &str) -> &'static str {
-    if path.ends_with(".vhdx") { "vhdx" } else { "raw" }
+    if path.rsplit('.').next() == Some("vhdx") { "vhdx" } else { "raw" }
 }
 
 /// Puts a configuration of these keys on the bench.
