@@ -13,8 +13,9 @@ use vhdx_format::SectorSize;
     version,
     about = "Flatten a chain of VHDX images into one, without Hyper-V and without touching the source",
     long_about = "Reads the folder of a Hyper-V VM, or a backup copy of one, and writes the disk as of one checkpoint \
-                  into a single VHDX or raw image. Sources are opened read-only; a dirty log is replayed in memory. \
-                  Nothing appears under the target's name until it is complete and durable.",
+                  into a single VHDX, raw or compressed image, or onto a device, with digests and a manifest by which \
+                  a copy can be verified anywhere. Sources are opened read-only; a dirty log is replayed in memory. \
+                  No file appears under the target's name until it is complete and durable.",
     after_help = EXAMPLES,
     after_long_help = EXAMPLES_AND_CODES,
     args_conflicts_with_subcommands = true,
@@ -149,7 +150,7 @@ pub(crate) struct ExportArgs {
     /// block device
     #[arg(short, long, value_name = "PATH", required = true)]
     pub(crate) out: Option<PathBuf>,
-    /// Format of the image [default: by the suffix: .vhdx, .raw or .img, either with .zst, .gz or .xz]
+    /// Format of the image [default: by the suffix: .vhdx, .raw, .img, .raw.zst, .raw.gz or .raw.xz]
     #[arg(short = 'O', long, value_enum, ignore_case = true)]
     pub(crate) format: Option<Format>,
     /// How to compress: zstd:1 to 22, gzip:1 to 9, xz:0 to 9 [default: zstd:3, gzip:6 or xz:6, by the format]
