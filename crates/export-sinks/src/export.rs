@@ -13,7 +13,7 @@ use vhdx_format::{DiskOffset, VirtualDisk};
 
 use crate::digesting::{OrderedDigests, PieceDigests};
 use crate::follow::{Next, Stop, Train, joined};
-use crate::piece::{Piece, Pieces};
+use crate::piece::{PIECE, Piece, Pieces};
 use crate::sink::DigestSource;
 use crate::{
     ArtifactDigests, Cancel, ContentDigests, DigestChoice, Encode, ExportError, FilledPiece, Progress,
@@ -29,14 +29,31 @@ pub struct Options {
     pub digests: DigestChoice,
 }
 
+/// What the buffers of an export may take by default, in bytes: an ordinary disk is to be exported below 128 MiB on any
+/// machine, and the rest is for the program, its threads and their stacks, and the tables of images.
+const BUFFERS_MAX: usize = 104 << 20;
+
+/// Most followers there are: of the content, and of the artifact.
+const FOLLOWERS_MAX: usize = 2;
+
+/// Most threads whose buffers, and those of all followers, stay within [`BUFFERS_MAX`].
+const THREADS_MAX: usize = BUFFERS_MAX / (2 * PIECE) - FOLLOWERS_MAX - 1;
+
 impl Default for Options {
-    /// No digests, and one thread for each processor, at most 12: their buffers take 104 MiB, and an export is to stay
-    /// below 128 MiB on any machine.
+    /// No digests, and one thread for each processor, at most 10: whatever is digested, the buffers take no more than
+    /// 104 MiB then, and an export of an ordinary disk stays below 128 MiB on any machine. Compressing is not held to that:
+    /// see [`crate::compressed`] for what it adds.
     fn default() -> Self {
-        const THREADS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(11);
-        let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN).min(THREADS_MAX);
+        let processors = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let threads = NonZeroUsize::new(THREADS_MAX).map_or(processors, |max| processors.min(max));
         Self { threads, digests: DigestChoice::default() }
     }
+}
+
+/// How many pieces may be in flight: two for each thread (one being filled, one waiting its turn), two for the calling
+/// thread and two for each follower.
+fn buffer_count(threads: usize, followers: usize) -> usize {
+    threads.saturating_add(followers).saturating_add(1).saturating_mul(2)
 }
 
 /// What an export did.
@@ -147,8 +164,7 @@ struct Copied {
 ///
 /// Buffers bound everything: a piece is in flight from the moment it is taken, which needs a buffer, to the moment it
 /// is accepted and followed, which gives the buffer back; even pieces without data, or a stretch of them could pile up
-/// behind one slow read. There are two for each thread (one being filled, one waiting its turn), two for the calling
-/// thread and two for each follower.
+/// behind one slow read. [`buffer_count`] says how many there are.
 ///
 /// This can not deadlock. A buffer and the next piece are taken together, under one lock, so buffers go out in disk
 /// order. The calling thread waits for the first piece that is not yet accepted. If that piece is in flight, its
@@ -173,7 +189,7 @@ fn copy<S: Sink>(
     let stop = Stop::default();
     thread::scope(|scope| {
         let train = Train::start(scope, &*sink, options.digests, give_back.clone(), &stop)?;
-        for _ in 0..train.len().saturating_add(threads).saturating_mul(2).saturating_add(2) {
+        for _ in 0..buffer_count(threads, train.len()) {
             // An empty vector: what never holds data never takes memory. Sending can not fail, `free` is alive.
             let _ = give_back.send(Vec::new());
         }
@@ -324,5 +340,18 @@ impl<S: Sink> Acceptance<'_, S> {
         }
         giving_up.done();
         Ok((tally, self.digests.finish()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_default_as_many_threads_run_as_buffers_allow_with_every_follower() {
+        assert_eq!(THREADS_MAX, 10);
+        assert!(buffer_count(THREADS_MAX, FOLLOWERS_MAX) * PIECE <= BUFFERS_MAX);
+        assert!(buffer_count(THREADS_MAX + 1, FOLLOWERS_MAX) * PIECE > BUFFERS_MAX);
+        assert!(Options::default().threads.get() <= THREADS_MAX);
     }
 }
