@@ -49,9 +49,9 @@ impl<S: ReadAt> ZstdDisk<S> {
     /// built from the sectors that a guest addresses, because the file says nothing of either.
     pub fn open(source: S, logical: SectorSize) -> Result<Self, ZstdDiskError> {
         let table = SeekTable::read(&source)?;
-        let mut empty = table.empty_frames();
-        empty.try_for_each(|frame| check_empty(&source, &frame)).map_err(ZstdDiskError::EmptyFrame)?;
-        drop(empty);
+        for frame in table.empty_frames() {
+            check_empty(&source, &frame).map_err(ZstdDiskError::EmptyFrame)?;
+        }
         let geometry = Geometry::new(table.content_len(), logical, logical)?;
         Ok(Self { content: FramedContent { source, table }, geometry })
     }
