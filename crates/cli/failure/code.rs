@@ -8,7 +8,7 @@ use chain_resolve::{
 };
 use export_sinks::device::{DeviceError, ReadBackError};
 use export_sinks::{Cancelled, ExportError, SinkError, TargetError};
-use raw_format::{RawError, SeekTableError, ZstdDiskError};
+use raw_format::{FrameError, RawError, SeekTableError, ZstdDiskError};
 use vhdx_format::{ImageError, ReadError};
 
 use super::Failure;
@@ -96,7 +96,8 @@ fn disk_code(error: &DiskError) -> u8 {
         DiskError::Store(StoreError::Open { source, .. })
         | DiskError::Length { source, .. }
         | DiskError::Raw { source: RawError::Io(source), .. }
-        | DiskError::Zstd { source: ZstdDiskError::Table(SeekTableError::Io { source, .. }), .. } => {
+        | DiskError::Zstd { source: ZstdDiskError::Table(SeekTableError::Io { source, .. }), .. }
+        | DiskError::Zstd { source: ZstdDiskError::EmptyFrame(FrameError::Read { source, .. }), .. } => {
             io_code(source)
         }
         _ => CORRUPT,
@@ -205,5 +206,13 @@ mod tests {
         assert_eq!(io_code(&io::ErrorKind::UnexpectedEof.into()), CHANGED);
         assert_eq!(io_code(&io::ErrorKind::TimedOut.into()), TEMPORARY);
         assert_eq!(io_code(&io::ErrorKind::NotFound.into()), NOT_FOUND);
+    }
+
+    #[test]
+    fn an_empty_frame_that_can_not_be_read_is_not_corrupt() {
+        let source = io::ErrorKind::TimedOut.into();
+        let error = FrameError::Read { index: 0, at: vhdx_format::FileOffset(0), source };
+        let error = DiskError::Zstd { path: "a.raw.zst".into(), source: ZstdDiskError::EmptyFrame(error) };
+        assert_eq!(disk_code(&error), TEMPORARY);
     }
 }

@@ -12,8 +12,8 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use vhdx_format::{DiskOffset, VirtualDisk};
 
 use crate::digesting::{OrderedDigests, PieceDigests};
-use crate::follow::{Next, Train, joined};
-use crate::piece::{Piece, Pieces};
+use crate::follow::{Next, Stop, Train, joined};
+use crate::piece::{PIECE, Piece, Pieces};
 use crate::sink::DigestSource;
 use crate::{
     ArtifactDigests, Cancel, ContentDigests, DigestChoice, Encode, ExportError, FilledPiece, Progress,
@@ -29,14 +29,31 @@ pub struct Options {
     pub digests: DigestChoice,
 }
 
+/// What the buffers of an export may take by default, in bytes: an ordinary disk is to be exported below 128 MiB on any
+/// machine, and the rest is for the program, its threads and their stacks, and the tables of images.
+const BUFFERS_MAX: usize = 104 << 20;
+
+/// Most followers there are: of the content, and of the artifact.
+const FOLLOWERS_MAX: usize = 2;
+
+/// Most threads whose buffers, and those of all followers, stay within [`BUFFERS_MAX`].
+const THREADS_MAX: usize = BUFFERS_MAX / (2 * PIECE) - FOLLOWERS_MAX - 1;
+
 impl Default for Options {
-    /// No digests, and one thread for each processor, at most 12: their buffers take 104 MiB, and an export is to stay
-    /// below 128 MiB on any machine.
+    /// No digests, and one thread for each processor, at most 10: whatever is digested, the buffers take no more than
+    /// 104 MiB then, and an export of an ordinary disk stays below 128 MiB on any machine. Compressing is not held to that:
+    /// see [`crate::compressed`] for what it adds.
     fn default() -> Self {
-        const THREADS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(11);
-        let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN).min(THREADS_MAX);
+        let processors = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let threads = NonZeroUsize::new(THREADS_MAX).map_or(processors, |max| processors.min(max));
         Self { threads, digests: DigestChoice::default() }
     }
+}
+
+/// How many pieces may be in flight: two for each thread (one being filled, one waiting its turn), two for the calling
+/// thread and two for each follower.
+fn buffer_count(threads: usize, followers: usize) -> usize {
+    threads.saturating_add(followers).saturating_add(1).saturating_mul(2)
 }
 
 /// What an export did.
@@ -147,8 +164,7 @@ struct Copied {
 ///
 /// Buffers bound everything: a piece is in flight from the moment it is taken, which needs a buffer, to the moment it
 /// is accepted and followed, which gives the buffer back; even pieces without data, or a stretch of them could pile up
-/// behind one slow read. There are two for each thread (one being filled, one waiting its turn), two for the calling
-/// thread and two for each follower.
+/// behind one slow read. [`buffer_count`] says how many there are.
 ///
 /// This can not deadlock. A buffer and the next piece are taken together, under one lock, so buffers go out in disk
 /// order. The calling thread waits for the first piece that is not yet accepted. If that piece is in flight, its
@@ -156,8 +172,9 @@ struct Copied {
 /// it arrives. If it is not in flight, no piece is but those that are being followed, for all later ones would have
 /// been taken after it; followers wait for nothing, so then all buffers become free, and the next thread takes it.
 ///
-/// It also stops: whichever way the calling thread leaves, its ends of the channels go, each follower ends when it has
-/// done what it was handed, and each thread at its next buffer or its next finished piece.
+/// It also stops: whichever way the calling thread leaves, its ends of the channels go, and unless that is the end of the
+/// disk, each follower leaves before its next piece. With the last of them no more buffers come, so each thread ends at
+/// its next buffer or its next finished piece. A follower that fails leaves too, and the calling thread accepts no more.
 fn copy<S: Sink>(
     disk: &dyn VirtualDisk,
     sink: &mut S,
@@ -169,22 +186,23 @@ fn copy<S: Sink>(
     let (give_back, free) = unbounded();
     let (done, finished) = unbounded();
     let queue = Mutex::new(Queue { pieces: Pieces::of(disk), free, taken: 0 });
+    let stop = Stop::default();
     thread::scope(|scope| {
-        let train = Train::start(scope, &*sink, options.digests, give_back.clone())?;
-        for _ in 0..train.len().saturating_add(threads).saturating_mul(2).saturating_add(2) {
+        let train = Train::start(scope, &*sink, options.digests, give_back.clone(), &stop)?;
+        for _ in 0..buffer_count(threads, train.len()) {
             // An empty vector: what never holds data never takes memory. Sending can not fail, `free` is alive.
             let _ = give_back.send(Vec::new());
         }
         drop(give_back);
         let Train { content, artifact, next } = train;
         // Moved in here, so that a panic below drops it before the scope waits for the threads.
-        let acceptance =
-            Acceptance { sink, finished, next, progress, cancel, digests: options.digests.into() };
+        let digests = options.digests.into();
+        let acceptance = Acceptance { sink, finished, next, progress, cancel, digests, stop: &stop };
         let mut handles = Vec::with_capacity(threads);
         for _ in 0..threads {
             let encoder = acceptance.sink.encoder();
             let digests = options.digests;
-            let worker = Worker { disk, queue: &queue, encoder, digests, done: done.clone() };
+            let worker = Worker { disk, queue: &queue, encoder, digests, done: done.clone(), stop: &stop };
             let handle = thread::Builder::new().spawn_scoped(scope, move || worker.run());
             handles.push(handle.map_err(ExportError::Thread)?);
         }
@@ -193,8 +211,8 @@ fn copy<S: Sink>(
         for handle in handles {
             joined(handle);
         }
-        let sha256 = content.map(joined).transpose();
-        let followed = artifact.map(joined).transpose();
+        let sha256 = content.map_or(Ok(None), joined);
+        let followed = artifact.map_or(Ok(None), joined);
         let (content, digests) = accepted?;
         Ok(Copied { content, digests: ContentDigests { sha256: sha256?, ..digests }, followed: followed? })
     })
@@ -236,12 +254,13 @@ struct Worker<'a, 'disk, E: Encode> {
     encoder: E,
     digests: DigestChoice,
     done: Sender<Message<E::Encoded>>,
+    stop: &'a Stop,
 }
 
 impl<E: Encode> Worker<'_, '_, E> {
     fn run(mut self) {
         let done = self.done.clone();
-        let _alarm = Alarm(&done);
+        let _alarm = Alarm { done: &done, stop: self.stop };
         while let Some(taken) = self.take() {
             let message = taken.and_then(|taken| self.work(taken)).unwrap_or_else(Message::Failed);
             if done.send(message).is_err() {
@@ -263,14 +282,18 @@ impl<E: Encode> Worker<'_, '_, E> {
     }
 }
 
-/// Tells the calling thread of a panic: without it, it would wait for a piece that never comes.
-struct Alarm<'a, E>(&'a Sender<Message<E>>);
+/// Tells all others of a panic: without it, the calling thread would wait for a piece that never comes.
+struct Alarm<'a, E> {
+    done: &'a Sender<Message<E>>,
+    stop: &'a Stop,
+}
 
 impl<E> Drop for Alarm<'_, E> {
     fn drop(&mut self) {
         if thread::panicking() {
+            self.stop.set();
             // Nobody listens: then nobody waits either.
-            let _ = self.0.send(Message::Panicked);
+            let _ = self.done.send(Message::Panicked);
         }
     }
 }
@@ -283,11 +306,14 @@ struct Acceptance<'a, S: Sink> {
     progress: &'a dyn Progress,
     cancel: &'a Cancel,
     digests: OrderedDigests,
+    stop: &'a Stop,
 }
 
 impl<S: Sink> Acceptance<'_, S> {
-    /// Accepts pieces in order until there are no more. After a panic of a thread it returns what it has.
+    /// Accepts pieces in order until there are no more. Once another thread has given up it returns what it has: the reason
+    /// is met at the join.
     fn run(mut self) -> Result<(Tally, ContentDigests), ExportError> {
+        let giving_up = self.stop.unless_done();
         let mut early = BTreeMap::new();
         let mut next = 0_u64;
         let mut tally = Tally::default();
@@ -300,7 +326,9 @@ impl<S: Sink> Acceptance<'_, S> {
                 Message::Failed(error) => return Err(error),
                 Message::Panicked => break,
             };
-            while let Some((piece, digests, encoded)) = early.remove(&next) {
+            while !self.stop.is_set()
+                && let Some((piece, digests, encoded)) = early.remove(&next)
+            {
                 self.cancel.check()?;
                 self.digests.push(&piece, digests);
                 self.sink.accept(&piece, encoded)?;
@@ -310,6 +338,20 @@ impl<S: Sink> Acceptance<'_, S> {
                 self.next.pass(piece);
             }
         }
+        giving_up.done();
         Ok((tally, self.digests.finish()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_default_as_many_threads_run_as_buffers_allow_with_every_follower() {
+        assert_eq!(THREADS_MAX, 10);
+        assert!(buffer_count(THREADS_MAX, FOLLOWERS_MAX) * PIECE <= BUFFERS_MAX);
+        assert!(buffer_count(THREADS_MAX + 1, FOLLOWERS_MAX) * PIECE > BUFFERS_MAX);
+        assert!(Options::default().threads.get() <= THREADS_MAX);
     }
 }

@@ -5,8 +5,9 @@
 //! zstd, gzip or xz), [`vhdx`] (a file, or a stream) and [`device`] (a block device).
 //!
 //! ```text
-//! extents ─▶ pieces ─▶ read, find zeros, encode (threads) ─▶ accept, in disk order ─▶ finish: sync, publish
-//! piece.rs            export.rs, filled.rs, zeros.rs         sink.rs, raw.rs, vhdx.rs   staged.rs, publish.rs
+//! extents ─▶ pieces ─▶ read, find zeros, digest, encode ─▶ accept ─▶ follow (a thread each) ─▶ complete ─▶ publish
+//! piece.rs             (threads) filled.rs, zeros.rs,      (in disk order)                    sync         a name
+//!                      digesting.rs                        sink.rs     follow.rs              staged.rs    publish.rs
 //! ```
 //!
 //! Promises:
@@ -19,7 +20,8 @@
 //! - *Sources are safe.* A target that is one of them, under whatever name, is refused; see [`Target`] and
 //!   [`device::DeviceTarget`].
 //! - *Bounded memory.* 2 × (threads + followers + 1) buffers of 4 MiB, whatever the disk; a run of zeros costs none. What
-//!   compressing adds is said at [`compressed`].
+//!   compressing adds is said at [`compressed`]; digests by blocks take 56 bytes for each 64 MiB of the disk, and 128 more
+//!   where these hold data. By default there are no more threads than keep the buffers within 104 MiB.
 //! - *Same input, same bytes*, whatever the number of threads, into a file or into a stream.
 //!
 //! What an image is, how a chain of them is read, what the user asked for and how progress is drawn is the business of

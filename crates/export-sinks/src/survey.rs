@@ -4,7 +4,7 @@
 //! disk once, notes the blocks that hold anything else, and digests it on the way: reading twice is the price of an image
 //! that is small and has an identity of its content.
 
-use vhdx_format::blocks::BlockSet;
+use vhdx_format::blocks::{BlockSet, BlockSetBuilder};
 use vhdx_format::extent::Coalesced;
 use vhdx_format::geometry::{BlockIndex, BlockLayout};
 use vhdx_format::{
@@ -35,31 +35,26 @@ pub fn survey<'a>(
     cancel: &Cancel,
 ) -> Result<(Surveyed<'a>, BlockSums), ExportError> {
     let layout = BlockLayout::new(*disk.geometry(), block_size, false);
-    let mut notes = Notes { layout: &layout, runs: Vec::new(), sums: BlockSummer::new() };
+    let mut notes =
+        Notes { layout: &layout, stored: BlockSetBuilder::new(&layout), sums: BlockSummer::new() };
     let options = Options { digests: DigestChoice::default(), ..*options };
     export(disk, &mut notes, &options, progress, cancel)?.complete(cancel)?.publish()?;
-    let Notes { runs, sums, .. } = notes;
-    let stored = BlockSet::collect(&layout, runs);
-    Ok((Surveyed { disk, layout, stored }, sums.finish()))
+    let (stored, sums) = (notes.stored.finish(), notes.sums.finish());
+    Ok((Surveyed { disk, layout, stored }, sums))
 }
 
 /// What is noted of the disk.
 struct Notes<'a> {
     layout: &'a BlockLayout,
-    /// Half-open runs of blocks with data, ascending. No more than half as many as there are blocks.
-    runs: Vec<(BlockIndex, BlockIndex)>,
+    /// The blocks with data: 8 MiB for the largest disk in the smallest blocks, wherever its data lies.
+    stored: BlockSetBuilder,
     sums: BlockSummer,
 }
 
 impl Notes<'_> {
     fn note(&mut self, data: DiskRange) {
-        let block_of_last = self.layout.block_at(DiskOffset(data.end().0.saturating_sub(1)));
-        let (first, end) =
-            (self.layout.block_at(data.start()), BlockIndex(block_of_last.0.saturating_add(1)));
-        match self.runs.last_mut() {
-            Some((_, last_end)) if first <= *last_end => *last_end = end,
-            _ => self.runs.push((first, end)),
-        }
+        let last = self.layout.block_at(DiskOffset(data.end().0.saturating_sub(1)));
+        self.stored.add(self.layout.block_at(data.start()), BlockIndex(last.0.saturating_add(1)));
     }
 }
 
@@ -150,11 +145,14 @@ impl VirtualDisk for Surveyed<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
     use vhdx_format::read_disk;
 
     use super::*;
     use crate::conformance::model::{Fill, ModelDisk, disks};
+    use crate::piece::PIECE;
     use crate::{NoProgress, zeros};
 
     const BLOCK: usize = 1 << 20;
@@ -162,6 +160,22 @@ mod tests {
     fn surveyed(disk: &ModelDisk) -> Surveyed<'_> {
         let block_size = BlockSize::from_bytes(1 << 20).unwrap();
         survey(disk, block_size, &Options::default(), &NoProgress, &Cancel::new()).unwrap().0
+    }
+
+    /// The blocks that data lies in, among it what zeros are too few to be left out.
+    fn blocks_with_data(content: &[u8]) -> BTreeSet<u64> {
+        let mut blocks = BTreeSet::new();
+        for (piece, bytes) in content.chunks(PIECE).enumerate() {
+            let mut at = piece * PIECE;
+            for span in zeros::spans(bytes) {
+                let end = at + span.len;
+                if !span.zero {
+                    blocks.extend((at / BLOCK..end.div_ceil(BLOCK)).map(|block| block as u64));
+                }
+                at = end;
+            }
+        }
+        blocks
     }
 
     proptest! {
@@ -181,8 +195,10 @@ mod tests {
                 at = extent.end().0;
             }
             prop_assert_eq!(at, disk.content.len() as u64);
+            let with_data = blocks_with_data(&disk.content);
             for (block, bytes) in (0..).zip(disk.content.chunks(BLOCK)) {
                 let stores = surveyed.stored.contains(BlockIndex(block));
+                prop_assert_eq!(stores, with_data.contains(&block));
                 prop_assert!(stores || zeros::is_zero(bytes));
             }
         }

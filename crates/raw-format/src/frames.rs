@@ -65,6 +65,17 @@ pub enum FrameError {
     },
 }
 
+/// A file that can not be read is no damaged one: the kind of the error says which it is.
+impl From<FrameError> for io::Error {
+    fn from(error: FrameError) -> Self {
+        let kind = match &error {
+            FrameError::Read { source, .. } => source.kind(),
+            _ => io::ErrorKind::InvalidData,
+        };
+        Self::new(kind, error)
+    }
+}
+
 /// Reads frames for one caller.
 ///
 /// Made anew for each read: what libzstd needs for that is some 100 KiB, nothing beside the MiBs that a read
@@ -87,7 +98,7 @@ impl<'a> FrameReader<'a> {
     pub(crate) fn read(&mut self, frame: &Frame, skip: usize, buf: &mut [u8]) -> io::Result<()> {
         let len = usize::try_from(frame.len).map_err(io::Error::other)?;
         if buf.len() == len {
-            return self.read_whole(frame, buf);
+            return Ok(self.read_whole(frame, buf)?);
         }
         let mut content = std::mem::take(&mut self.content);
         content.resize(len, 0);
@@ -98,14 +109,14 @@ impl<'a> FrameReader<'a> {
         Ok(())
     }
 
-    fn read_whole(&mut self, frame: &Frame, content: &mut [u8]) -> io::Result<()> {
+    fn read_whole(&mut self, frame: &Frame, content: &mut [u8]) -> Result<(), FrameError> {
         read_packed(self.source, frame, &mut self.packed)?;
         let len = match self.decompressor.decompress_to_buffer(&self.packed, content) {
             Ok(len) => u64::try_from(len).unwrap_or(u64::MAX),
-            Err(source) => return Err(invalid(self.why_refused(frame, source))),
+            Err(source) => return Err(self.why_refused(frame, source)),
         };
         if len != u64::from(frame.len) {
-            return Err(invalid(wrong_length(frame, len)));
+            return Err(wrong_length(frame, len));
         }
         match frame.checksum {
             Some(expected) => check(frame, expected, checksum(content)),
@@ -122,12 +133,25 @@ impl<'a> FrameReader<'a> {
     }
 }
 
+/// That a frame which the table says to be empty is.
+pub(crate) fn check_empty(source: &dyn ReadAt, frame: &Frame) -> Result<(), FrameError> {
+    let mut reader = FrameReader::new(source).map_err(|source| unreadable(frame, source))?;
+    reader.read_whole(frame, &mut [])
+}
+
 /// Reads a frame as it lies in the file into `packed`, which holds nothing else afterwards.
-pub(crate) fn read_packed(source: &dyn ReadAt, frame: &Frame, packed: &mut Vec<u8>) -> io::Result<()> {
-    packed.resize(usize::try_from(frame.packed).map_err(io::Error::other)?, 0);
-    source.read_exact_at(frame.at, packed).map_err(|source| {
-        io::Error::new(source.kind(), FrameError::Read { index: frame.index, at: frame.at, source })
-    })
+pub(crate) fn read_packed(
+    source: &dyn ReadAt,
+    frame: &Frame,
+    packed: &mut Vec<u8>,
+) -> Result<(), FrameError> {
+    let len = usize::try_from(frame.packed).map_err(|error| unreadable(frame, io::Error::other(error)))?;
+    packed.resize(len, 0);
+    source.read_exact_at(frame.at, packed).map_err(|source| unreadable(frame, source))
+}
+
+fn unreadable(frame: &Frame, source: io::Error) -> FrameError {
+    FrameError::Read { index: frame.index, at: frame.at, source }
 }
 
 fn wrong_length(frame: &Frame, found: u64) -> FrameError {
@@ -135,13 +159,9 @@ fn wrong_length(frame: &Frame, found: u64) -> FrameError {
 }
 
 /// A table may have checksums of frames that have none themselves: libzstd has not looked at these.
-fn check(frame: &Frame, expected: u32, found: u32) -> io::Result<()> {
+fn check(frame: &Frame, expected: u32, found: u32) -> Result<(), FrameError> {
     if found == expected {
         return Ok(());
     }
-    Err(invalid(FrameError::Checksum { index: frame.index, at: frame.at, expected, found }))
-}
-
-fn invalid(error: FrameError) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
+    Err(FrameError::Checksum { index: frame.index, at: frame.at, expected, found })
 }

@@ -22,6 +22,10 @@ pub const CONTENT_LEN_MAX: u32 = 64 << 20;
 /// 1/256 at worst, so no honest frame of [`CONTENT_LEN_MAX`] comes near.
 pub const PACKED_LEN_MAX: u32 = 65 << 20;
 
+/// Most frames without content that are read. Each of them is looked at when the file is opened, and may be as long as
+/// [`PACKED_LEN_MAX`]: a file of holes must not take minutes there. Writers make one, at the end, or none. 16.
+pub const EMPTY_FRAMES_MAX: u32 = 16;
+
 /// Most frames that are read. The largest disk there is, 64 TiB, in frames of [`FRAME_LEN`] has half as many, and a
 /// table of so many takes less than 300 MiB of memory (with checksums less than 420 MiB).
 pub const FRAMES_MAX: u32 = 1 << 25;

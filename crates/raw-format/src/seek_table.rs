@@ -13,7 +13,9 @@ use std::io::{self, Write};
 
 use vhdx_format::{DiskOffset, FileOffset, ReadAt};
 
-use crate::limits::{CONTENT_LEN_MAX, FORMAT_CONTENT_MAX, FORMAT_FRAMES_MAX, FRAMES_MAX, PACKED_LEN_MAX};
+use crate::limits::{
+    CONTENT_LEN_MAX, EMPTY_FRAMES_MAX, FORMAT_CONTENT_MAX, FORMAT_FRAMES_MAX, FRAMES_MAX, PACKED_LEN_MAX,
+};
 
 const TABLE_MAGIC: u32 = 0x184D_2A5E;
 const FOOTER_MAGIC: u32 = 0x8F92_EAB1;
@@ -45,7 +47,7 @@ pub struct Frame {
 /// The frames of a file, findable by what they hold.
 ///
 /// Guarantees: the frames follow each other without gaps from the start of the file to the table; none goes over
-/// [`CONTENT_LEN_MAX`] or [`PACKED_LEN_MAX`]. Takes 8 bytes of memory for each, 12 where they have checksums, and a
+/// [`CONTENT_LEN_MAX`] or [`PACKED_LEN_MAX`], none has no byte, and no more than [`EMPTY_FRAMES_MAX`] have no content. Takes 8 bytes of memory for each, 12 where they have checksums, and a
 /// little for marks.
 #[derive(Clone, Debug, Default)]
 pub struct SeekTable {
@@ -90,6 +92,12 @@ pub enum SeekTableError {
         expected: u64,
         /// What it is.
         found: u64,
+    },
+    /// The table lists a frame without a single byte, which no frame is, not even one without content.
+    #[error("the seek table gives frame {index} a length of 0 bytes")]
+    NoBytes {
+        /// Which frame, counted from 0.
+        index: u32,
     },
     /// The file goes over a limit of this program (see [`crate::limits`]).
     #[error("{what} of {found}, more than the limit of {limit}; {reason}")]
@@ -172,6 +180,7 @@ impl SeekTable {
             at = at.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
             left = left.saturating_sub(count);
         }
+        table.check_empty_frames()?;
         match table.lengths.end.at {
             found if found == place.at.0 => Ok(table),
             found => Err(place.corrupt("sum of the frames' lengths", place.at.0, found)),
@@ -183,12 +192,26 @@ impl SeekTable {
         let mut words = words.iter().map(|word| u32::from_le_bytes(*word));
         while let (Some(packed), Some(len)) = (words.next(), words.next()) {
             check_limits(packed, len)?;
+            if packed == 0 {
+                return Err(SeekTableError::NoBytes { index: self.frame_count() });
+            }
             self.lengths.push(Pair { packed, len });
             if has_checksums {
                 self.checksums.extend(words.next());
             }
         }
         Ok(())
+    }
+
+    fn check_empty_frames(&self) -> Result<(), SeekTableError> {
+        let found = self.lengths.pairs.iter().filter(|pair| pair.len == 0).count();
+        match u32::try_from(found).unwrap_or(u32::MAX) {
+            0..=EMPTY_FRAMES_MAX => Ok(()),
+            found => {
+                let reason = "each of them is read when the file is opened";
+                Err(too_large("a number of frames without content", EMPTY_FRAMES_MAX, found, reason))
+            }
+        }
     }
 
     /// Number of frames, those without content included.
@@ -226,8 +249,12 @@ impl SeekTable {
 
     /// The frames that the table says to hold nothing, in order.
     pub(crate) fn empty_frames(&self) -> impl Iterator<Item = Frame> {
-        let numbered = (0_u32..).zip(&self.lengths.pairs);
-        numbered.filter(|(_, pair)| pair.len == 0).filter_map(|(index, _)| self.frame(index))
+        let mut next = Mark::default();
+        self.lengths.pairs.iter().enumerate().filter_map(move |(index, pair)| {
+            let mark = next;
+            next = mark.behind(*pair);
+            if pair.len == 0 { self.frame_at(index, mark) } else { None }
+        })
     }
 
     fn frame_at(&self, index: usize, mark: Mark) -> Option<Frame> {

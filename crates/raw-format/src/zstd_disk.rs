@@ -11,7 +11,7 @@ use vhdx_format::{
     ReadError, SectorSize, VirtualDisk,
 };
 
-use crate::frames::{FrameReader, read_packed};
+use crate::frames::{FrameError, FrameReader, check_empty, read_packed};
 use crate::seek_table::{Frame, Frames, SeekTable, SeekTableError};
 use crate::zero_frame::{zero_frame, zero_frame_len};
 
@@ -37,7 +37,7 @@ pub enum ZstdDiskError {
     Table(#[from] SeekTableError),
     /// A frame that the table says to be empty can not be read, or is not.
     #[error("a frame that should hold nothing can not be left out")]
-    EmptyFrame(#[source] io::Error),
+    EmptyFrame(#[source] FrameError),
     /// Its content is no disk.
     #[error(transparent)]
     Geometry(#[from] GeometryError),
@@ -49,7 +49,9 @@ impl<S: ReadAt> ZstdDisk<S> {
     /// built from the sectors that a guest addresses, because the file says nothing of either.
     pub fn open(source: S, logical: SectorSize) -> Result<Self, ZstdDiskError> {
         let table = SeekTable::read(&source)?;
-        check_empty_frames(&source, &table).map_err(ZstdDiskError::EmptyFrame)?;
+        for frame in table.empty_frames() {
+            check_empty(&source, &frame).map_err(ZstdDiskError::EmptyFrame)?;
+        }
         let geometry = Geometry::new(table.content_len(), logical, logical)?;
         Ok(Self { content: FramedContent { source, table }, geometry })
     }
@@ -65,14 +67,6 @@ impl<S: ReadAt> ZstdDisk<S> {
     pub fn source(&self) -> &S {
         &self.content.source
     }
-}
-
-fn check_empty_frames(source: &dyn ReadAt, table: &SeekTable) -> io::Result<()> {
-    let mut reader = FrameReader::new(source)?;
-    for frame in table.empty_frames() {
-        reader.read(&frame, 0, &mut [])?;
-    }
-    Ok(())
 }
 
 impl<S: ReadAt> VirtualDisk for ZstdDisk<S> {

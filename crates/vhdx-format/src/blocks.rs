@@ -26,24 +26,24 @@ impl BlockSet {
 
     /// The blocks in which the disk holds data that some image stores, however little.
     pub fn with_data(disk: &dyn VirtualDisk, layout: &BlockLayout) -> Result<Self, ReadError> {
-        let mut bits = Bits::none(layout);
+        let mut blocks = BlockSetBuilder::new(layout);
         for extent in disk.extents(layout.geometry().range()) {
             let extent = extent?;
             if !matches!(extent.content, Content::Zero) {
                 let last = layout.block_at(DiskOffset(extent.end().0.saturating_sub(1)));
-                bits.set(layout.block_at(extent.start), BlockIndex(last.0.saturating_add(1)));
+                blocks.add(layout.block_at(extent.start), BlockIndex(last.0.saturating_add(1)));
             }
         }
-        Ok(bits.counted())
+        Ok(blocks.finish())
     }
 
     /// The union of half-open runs of blocks.
     pub fn collect(layout: &BlockLayout, runs: impl IntoIterator<Item = (BlockIndex, BlockIndex)>) -> Self {
-        let mut bits = Bits::none(layout);
+        let mut blocks = BlockSetBuilder::new(layout);
         for (start, end) in runs {
-            bits.set(start, end);
+            blocks.add(start, end);
         }
-        bits.counted()
+        blocks.finish()
     }
 
     /// Number of members.
@@ -77,20 +77,24 @@ impl BlockSet {
     }
 }
 
-/// The members while they are collected.
-struct Bits {
+/// The members while they are collected, one bit per block.
+#[derive(Clone, Debug)]
+pub struct BlockSetBuilder {
     words: Vec<u64>,
     block_count: u64,
 }
 
-impl Bits {
-    fn none(layout: &BlockLayout) -> Self {
+impl BlockSetBuilder {
+    /// No member yet.
+    #[must_use]
+    pub fn new(layout: &BlockLayout) -> Self {
         let block_count = layout.block_count();
         let len = usize::try_from(block_count.div_ceil(64)).unwrap_or(usize::MAX);
         Self { words: vec![0; len], block_count }
     }
 
-    fn set(&mut self, start: BlockIndex, end: BlockIndex) {
+    /// Adds a half-open run of blocks, in whatever order; those that the layout does not have are left out.
+    pub fn add(&mut self, start: BlockIndex, end: BlockIndex) {
         for block in start.0..end.0.min(self.block_count) {
             if let Some(word) = self.words.get_mut(word_of(block)) {
                 *word |= bit_of(block);
@@ -98,7 +102,9 @@ impl Bits {
         }
     }
 
-    fn counted(self) -> BlockSet {
+    /// The set.
+    #[must_use]
+    pub fn finish(self) -> BlockSet {
         let mut count = 0_u64;
         let before = self
             .words

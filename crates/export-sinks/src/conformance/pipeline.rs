@@ -1,5 +1,7 @@
 //! The laws of the pipeline itself, seen by sinks that record, fail and panic.
 
+mod followers;
+
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,11 +29,22 @@ struct Recording {
     finished: Arc<AtomicUsize>,
 }
 
-/// How many pieces are encoded and not yet accepted.
+/// How many pieces are encoded and not yet accepted, or not yet followed.
 #[derive(Default)]
 struct Flight {
     now: AtomicUsize,
     most: AtomicUsize,
+}
+
+impl Flight {
+    fn enter(&self) {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+    }
+
+    fn leave(&self) {
+        self.now.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 struct RecordingEncoder(Arc<Flight>);
@@ -40,8 +53,7 @@ impl Encode for RecordingEncoder {
     type Encoded = DiskRange;
 
     fn encode(&mut self, piece: &FilledPiece) -> Result<DiskRange, SinkError> {
-        let now = self.0.now.fetch_add(1, Ordering::SeqCst) + 1;
-        self.0.most.fetch_max(now, Ordering::SeqCst);
+        self.0.enter();
         Ok(piece.range())
     }
 }
@@ -55,7 +67,7 @@ impl Sink for &mut Recording {
 
     fn accept(&mut self, piece: &FilledPiece, encoded: DiskRange) -> Result<(), SinkError> {
         assert_eq!(encoded, piece.range());
-        self.flight.now.fetch_sub(1, Ordering::SeqCst);
+        self.flight.leave();
         for run in piece.runs() {
             match run {
                 Run::Zeros(range) => {

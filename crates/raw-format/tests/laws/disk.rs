@@ -1,6 +1,7 @@
 //! A seekable file as a disk, against its content.
 
 use proptest::prelude::*;
+use raw_format::limits::EMPTY_FRAMES_MAX;
 use raw_format::{FRAME_LEN, ZstdDisk, ZstdDiskError};
 use vhdx_format::{
     Content, DiskOffset, DiskRange, FileOffset, GeometryError, LayerIndex, SectorSize, VirtualDisk, read_disk,
@@ -32,6 +33,7 @@ proptest! {
     fn frames_are_found_by_number_and_by_content(
         lengths in prop::collection::vec((0..5_usize).prop_map(|sectors| sectors * 512), 1..300),
     ) {
+        let lengths = with_few_empty(lengths);
         prop_assume!(lengths.iter().any(|len| *len > 0));
         let content = vec![7; lengths.iter().sum()];
         let mut left = &content[..];
@@ -46,6 +48,17 @@ proptest! {
             prop_assert!(table.frames_from(DiskOffset(at)).eq(expected.copied()));
         }
     }
+}
+
+/// All but the first few lengths of 0 left out.
+fn with_few_empty(lengths: Vec<usize>) -> Vec<usize> {
+    let mut left = EMPTY_FRAMES_MAX;
+    let mut is_wanted = |len: &usize| {
+        let is_wanted = *len > 0 || left > 0;
+        left -= u32::from(*len == 0 && left > 0);
+        is_wanted
+    };
+    lengths.into_iter().filter(|len| is_wanted(len)).collect()
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use raw_format::limits::{CONTENT_LEN_MAX, FRAMES_MAX, PACKED_LEN_MAX};
+use raw_format::limits::{CONTENT_LEN_MAX, EMPTY_FRAMES_MAX, FRAMES_MAX, PACKED_LEN_MAX};
 use raw_format::{
     FrameEncoder, FrameError, FrameLimit, SeekTable, SeekTableBuilder, SeekTableError, ZstdDisk,
     ZstdDiskError, zero_frame,
@@ -171,7 +171,6 @@ fn a_frame_that_is_said_to_be_empty_must_be() {
         match ZstdDisk::open(file, SectorSize::B512) {
             Ok(disk) => assert!(is_empty && whole(&disk) == [7; 512]),
             Err(ZstdDiskError::EmptyFrame(error)) => {
-                let error = error.downcast::<FrameError>().unwrap();
                 assert!(matches!(error, FrameError::Length { index: 1, expected: 0, found: 512, .. }));
                 assert!(!is_empty);
             }
@@ -234,18 +233,52 @@ fn a_frame_that_claims_more_than_the_table_is_refused() {
     }
 }
 
+/// Holds its table, and fails on its first frame.
+#[derive(Debug)]
+struct Failing(Vec<u8>);
+
+impl ReadAt for Failing {
+    fn read_exact_at(&self, at: FileOffset, buf: &mut [u8]) -> io::Result<()> {
+        if at.0 == 0 { Err(io::ErrorKind::TimedOut.into()) } else { self.0.read_exact_at(at, buf) }
+    }
+
+    fn byte_len(&self) -> io::Result<u64> {
+        self.0.byte_len()
+    }
+}
+
+#[test]
+fn an_empty_frame_that_can_not_be_read_is_no_damaged_one() {
+    let file = file_of([&[][..], &noise(1, 512)]);
+    match ZstdDisk::open(Failing(file), SectorSize::B512) {
+        Err(ZstdDiskError::EmptyFrame(FrameError::Read { index: 0, source, .. })) => {
+            assert_eq!(source.kind(), io::ErrorKind::TimedOut);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_frame_without_a_byte_is_refused_whatever_it_is_said_to_hold() {
+    let frame = packed(&[7; 512]);
+    let len = u32::try_from(frame.len()).unwrap();
+    for content in [0, 512] {
+        let file = [frame.clone(), table(&[len, 512, 0, content], 2, 0)].concat();
+        assert!(matches!(SeekTable::read(&file), Err(SeekTableError::NoBytes { index: 1 })));
+    }
+}
+
+#[test]
+fn more_than_a_handful_of_empty_frames_are_refused() {
+    let with = |count| file_of([&noise(1, 512)[..]].into_iter().chain(std::iter::repeat_n(&[][..], count)));
+    let max = EMPTY_FRAMES_MAX as usize;
+    assert_eq!(whole(&open(&with(max))), noise(1, 512));
+    let found = SeekTable::read(&with(max + 1));
+    assert!(matches!(found, Err(SeekTableError::TooLarge { found, .. }) if found == EMPTY_FRAMES_MAX + 1));
+}
+
 #[test]
 fn a_file_that_can_not_be_read_is_no_damaged_frame() {
-    /// Holds its table, and fails on its frames.
-    struct Failing(Vec<u8>);
-    impl ReadAt for Failing {
-        fn read_exact_at(&self, at: FileOffset, buf: &mut [u8]) -> io::Result<()> {
-            if at.0 == 0 { Err(io::ErrorKind::TimedOut.into()) } else { self.0.read_exact_at(at, buf) }
-        }
-        fn byte_len(&self) -> io::Result<u64> {
-            self.0.byte_len()
-        }
-    }
     let disk = ZstdDisk::open(Failing(file_of([&noise(1, 512)[..]])), SectorSize::B512).unwrap();
     let error = read_disk(&disk, DiskOffset(0), &mut [0; 512]).unwrap_err();
     assert!(matches!(error, ReadError::Payload { source, .. } if source.kind() == io::ErrorKind::TimedOut));
