@@ -9,7 +9,7 @@ use export_manifest::{ArtifactProof, Format};
 use export_sinks::{
     BlockSums, Cancel, ContentDigests, Difference, DigestChoice, ExportError, Options, Sha256Digest, digest,
 };
-use raw_format::{RawDisk, RawError, SeekTableError, ZstdDiskError};
+use raw_format::{FrameError, RawDisk, RawError, SeekTableError, ZstdDiskError};
 use vhdx_format::{FileOffset, Geometry, ImageError, LayerIndex, ReadError, VirtualDisk};
 
 use super::ranges::{differing, sample};
@@ -212,8 +212,11 @@ fn is_artifact(disk: &Disk, artifact: &ArtifactProof) -> bool {
 fn is_damage(error: &DiskError) -> bool {
     match error {
         DiskError::Resolve(ResolveError::Image { source, .. }) => !matches!(source, ImageError::Io { .. }),
-        DiskError::Zstd { source: ZstdDiskError::Table(SeekTableError::Io { .. }), .. } => false,
-        DiskError::Zstd { .. } => true,
+        DiskError::Zstd { source, .. } => !matches!(
+            source,
+            ZstdDiskError::Table(SeekTableError::Io { .. })
+                | ZstdDiskError::EmptyFrame(FrameError::Read { .. })
+        ),
         _ => false,
     }
 }
