@@ -163,7 +163,8 @@ fn what_a_follower_has_before_it_is_left_undone_when_the_export_stops() {
             Ok(stopped) => assert!(matches!(stopped, Err(ExportError::Cancelled(by)) if by.reason == 2)),
             Err(panic) => assert_eq!(panic.downcast_ref(), Some(&"injected")),
         }
-        assert_eq!(followed.load(Ordering::SeqCst), 1);
+        // Not even the first, where the follower gets its turn only after the end.
+        assert!(followed.load(Ordering::SeqCst) <= 1);
     }
 }
 
