@@ -49,7 +49,8 @@ fn a_signal_ends_an_export_that_waits_for_its_reader() {
     let bench = bench();
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         for format in ["raw", "vhdx"] {
-            let args = ["vm/large.vhdx", "--out", "-", "--format", format];
+            // Nothing stands beside a stream before it is all there.
+            let args = ["vm/large.vhdx", "--out", "-", "--format", format, "--manifest", "out/m.json"];
             let mut running = bench.call(&args).start();
             let mut stdout = running.stdout.take().unwrap();
             stdout.read_exact(&mut [0]).unwrap();
@@ -115,6 +116,26 @@ fn a_stream_that_ends_early_is_no_copy() {
     writer.write_all(&whole[..5 << 20]).unwrap();
     drop(writer);
     running.wait().fails(3).says(&["truncated"]);
+}
+
+/// What the copy is does not depend on who wants to hear it.
+#[test]
+fn a_verdict_that_nobody_reads_keeps_its_code() {
+    let bench = Bench::with_stack(&chain("vm"));
+    bench.run(&["vm/2.vhdx", "--out", "out/m.raw"]).succeeds();
+    let mut copy = bench.bytes("out/m.raw");
+    copy[5] ^= 1;
+    bench.write("out/m.raw", &copy);
+    bench.write("vm/damaged.vhdx", b"vhdxfile and nothing else");
+    for (args, code) in [
+        (&["verify", "out/m.raw", "--json"][..], 3),
+        (&["check", "vm"], 6),
+        (&["hash", "vm/damaged.vhdx", "vm/2.vhdx"], 6),
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        bench.call(args).stdout(writer).run().ends_with(code);
+    }
 }
 
 /// `vhdx-export map | head` has shown what was wanted.

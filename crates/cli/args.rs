@@ -368,7 +368,7 @@ Examples:
   Parents that a backup has put elsewhere:
     vhdx-export child.avhdx --parent-dir /backup/base --out merged.raw
 
-  A compressed image with its manifest, and SHA256SUMS beside it:
+  A compressed image with its manifest, and a list for sha256sum -c beside it:
     vhdx-export web01_5C2A….avhdx --out web01.raw.zst --sums
 
   Straight onto a device, zeroed where the disk is zero, and read back:

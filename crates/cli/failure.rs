@@ -71,12 +71,15 @@ impl Failure {
     /// Says what went wrong, and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         // Whoever closes our output early (`| head`) has seen enough, and a broken message helps nobody.
-        if let Self::Output(error) = self
-            && error.kind() == io::ErrorKind::BrokenPipe
-        {
+        if self.is_closed_output() {
             return ExitCode::SUCCESS;
         }
         ExitCode::from(self.tell())
+    }
+
+    /// Whether nobody reads our output any more.
+    pub(crate) fn is_closed_output(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 
     /// Says what went wrong, and gives the code of it.

@@ -12,7 +12,7 @@ use chain_resolve::{Folder, SelectError, check, vm_named};
 use serde::Serialize;
 
 use crate::args::CheckArgs;
-use crate::commands::print_json;
+use crate::commands::{code_of_told, print_json};
 use crate::failure::{Failure, code};
 use crate::plan;
 use crate::terminal::{printable, wrapped};
@@ -29,12 +29,12 @@ pub(crate) fn run(args: &CheckArgs) -> Result<u8, Failure> {
         return Err(SelectError::NoImages(folder.root().to_path_buf()).into());
     }
     let mut out = io::stdout().lock();
-    if args.json {
-        print_json(&mut out, &Report::of(&folder, &findings, summary))?;
+    let told = if args.json {
+        print_json(&mut out, &Report::of(&folder, &findings, summary))
     } else {
-        print_text(&mut out, &folder, &findings, &summary).map_err(Failure::Output)?;
-    }
-    Ok(findings.first().map_or(0, |worst| exit_code(worst.trouble.gravity())))
+        print_text(&mut out, &folder, &findings, &summary).map_err(Failure::Output)
+    };
+    code_of_told(told, findings.first().map_or(0, |worst| exit_code(worst.trouble.gravity())))
 }
 
 /// Findings are sorted, so that the first decides.

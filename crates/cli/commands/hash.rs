@@ -8,7 +8,7 @@ use serde::Serialize;
 use vhdx_format::VirtualDisk;
 
 use crate::args::HashArgs;
-use crate::commands::print_json;
+use crate::commands::{code_of_told, print_json};
 use crate::disk::Disk;
 use crate::failure::Failure;
 use crate::interrupt::{self, Leftovers};
@@ -50,7 +50,10 @@ pub(crate) fn run(args: &HashArgs) -> Result<u8, Failure> {
         match digests_of(args, source, wanted, &cancel) {
             Ok((virtual_size, digests)) => {
                 if !args.json {
-                    print(source, &digests, sources.len() > 1).map_err(Failure::Output)?;
+                    let told = print(source, &digests, sources.len() > 1).map_err(Failure::Output);
+                    if told.is_err() {
+                        return code_of_told(told, worst);
+                    }
                 }
                 let content = ContentReport::of(&digests);
                 hashed.push(Hashed { source: source.display().to_string(), virtual_size, content });
@@ -63,10 +66,8 @@ pub(crate) fn run(args: &HashArgs) -> Result<u8, Failure> {
             Err(failure) => return Err(failure),
         }
     }
-    if args.json {
-        print_json(&mut io::stdout().lock(), &hashed)?;
-    }
-    Ok(worst)
+    let told = if args.json { print_json(&mut io::stdout().lock(), &hashed) } else { Ok(()) };
+    code_of_told(told, worst)
 }
 
 fn digests_of(

@@ -20,6 +20,14 @@ use crate::failure::Failure;
 use crate::plan;
 use crate::report::folder::FolderReport;
 
+/// The code of an answer that was told, or that nobody wanted to hear to its end: it is the same answer.
+fn code_of_told(told: Result<(), Failure>, code: u8) -> Result<u8, Failure> {
+    match told {
+        Err(failure) if !failure.is_closed_output() => Err(failure),
+        _ => Ok(code),
+    }
+}
+
 /// Prints one JSON document.
 fn print_json(out: &mut dyn Write, value: &impl Serialize) -> Result<(), Failure> {
     let printed = serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::from);

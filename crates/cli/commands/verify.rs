@@ -18,6 +18,7 @@ use vhdx_format::{Geometry, GeometryError, SectorSize};
 
 use self::restored::{Looked, Restored};
 use crate::args::VerifyArgs;
+use crate::commands::code_of_told;
 use crate::disk::DiskError;
 use crate::failure::{Failure, code};
 use crate::format;
@@ -70,6 +71,8 @@ struct Verified<'a> {
     manifest: &'a Manifest,
     /// What the copy is; `None` where it could not be opened.
     format: Option<Format>,
+    /// Whether it seems to be the very file that was written.
+    is_artifact: bool,
     verdict: Verdict,
     compared: Compared,
     behind: Behind,
@@ -135,6 +138,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<u8, Failure> {
         manifest_path: &manifest_path,
         manifest: &manifest,
         format: None,
+        is_artifact: false,
         verdict: Verdict::Equal,
         compared: Compared::Nothing,
         behind: Behind::Nothing,
@@ -145,13 +149,14 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<u8, Failure> {
             (verified.verdict, verified.compared) =
                 judged.ok_or_else(|| unusable(Unusable::Contradiction))?;
             verified.format = Some(restored.format());
+            verified.is_artifact = restored.is_artifact(&manifest.artifact);
             verified.behind = restored.behind()?;
             restored.check_unchanged()?;
         }
         Err(verdict) => verified.verdict = cut_short(verdict, &args.image, &manifest),
     }
-    words::tell(args, &verified)?;
-    Ok(if matches!(verified.verdict, Verdict::Equal) { 0 } else { code::MISMATCH })
+    let code = if matches!(verified.verdict, Verdict::Equal) { 0 } else { code::MISMATCH };
+    code_of_told(words::tell(args, &verified), code)
 }
 
 /// Where the manifest of an artifact stands by default.

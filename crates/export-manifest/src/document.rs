@@ -6,7 +6,7 @@ use std::io;
 
 use export_sinks::Sha256Digest;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::bounded;
 use crate::content::ContentProof;
@@ -190,11 +190,13 @@ pub struct Options {
     pub compression: Option<String>,
 }
 
-/// What every version has, to tell them apart.
+/// What every version has, to tell them apart. Whatever else stands there is passed over, not built.
 #[derive(Deserialize)]
-struct Head {
-    schema: Option<Value>,
-    schema_version: Option<Value>,
+struct Head<'a> {
+    #[serde(borrow)]
+    schema: Option<&'a RawValue>,
+    #[serde(borrow)]
+    schema_version: Option<&'a RawValue>,
 }
 
 impl Manifest {
@@ -208,17 +210,16 @@ impl Manifest {
             return Err(ManifestError::TooLarge { found, most: Self::LEN_MAX });
         }
         let is_object = text.trim_ascii_start().first() == Some(&b'{');
-        let head: Head = serde_json::from_slice(text).map_err(|error| match error.classify() {
+        let head: Head<'_> = serde_json::from_slice(text).map_err(|error| match error.classify() {
             serde_json::error::Category::Data if is_object => ManifestError::Damaged(error),
             serde_json::error::Category::Data => ManifestError::NotAManifest,
             _ => ManifestError::NotJson(error),
         })?;
-        if head.schema.as_ref().and_then(Value::as_str) != Some(SCHEMA) {
+        if head.schema.is_none_or(|schema| schema.get().trim_matches('"') != SCHEMA) {
             return Err(ManifestError::NotAManifest);
         }
-        if let Some(found) =
-            head.schema_version.as_ref().and_then(Value::as_u64).filter(|found| *found > VERSION)
-        {
+        let version = head.schema_version.and_then(|version| version.get().parse().ok());
+        if let Some(found) = version.filter(|found| *found > VERSION) {
             return Err(ManifestError::Newer { found, known: VERSION });
         }
         let manifest: Self = serde_json::from_slice(text).map_err(ManifestError::Damaged)?;

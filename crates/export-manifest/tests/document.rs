@@ -188,6 +188,8 @@ fn a_short_text_does_not_ask_for_endless_lists() {
     let mut document = serde_json::to_value(sample()).unwrap();
     document["warnings"] = json!(vec![""; 20_000]);
     assert!(matches!(Manifest::parse(&text_of(&document)), Err(ManifestError::Damaged(_))));
+    let nested = format!("{{\"schema\": [{}0], \"schema_version\": {{}}}}", "[0], ".repeat(100_000));
+    assert!(matches!(Manifest::parse(nested.as_bytes()), Err(ManifestError::NotAManifest)));
     let mut document = serde_json::to_value(sample()).unwrap();
     document["content"]["blksum"]["ranges"] = json!(vec![Value::Null; (1 << 20) + 1]);
     assert!(matches!(Manifest::parse(&text_of(&document)), Err(ManifestError::Damaged(_))));

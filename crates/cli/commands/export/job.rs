@@ -96,8 +96,8 @@ impl Job<'_> {
             )]);
         }
         // What a device holds is lost with the first byte, and so is what a manifest says of it.
-        self.sidecars.remove_stale()?;
         let sidecars = self.sidecars.open()?;
+        self.sidecars.remove_stale()?;
         let completed =
             self.receive(self.disk, sink, self.plan.digests)?.complete(self.cancel).map_err(failed)?;
         let drawn = progress::drawn(self.plan.progress, self.disk.geometry().size());
@@ -165,7 +165,11 @@ impl Job<'_> {
         image: Option<Image>,
     ) -> Result<Written, Failure> {
         let failed = |error| self.failure(error);
-        let sidecars = self.sidecars.open()?;
+        // A stream that nobody reads any more ends the program at once, so until it is written there is nothing to clean up.
+        let sidecars = match self.place {
+            Place::Stdout => None,
+            _ => Some(self.sidecars.open()?),
+        };
         let (options, survey) = image.map(|image| (image.options, image.survey)).unzip();
         let survey = survey.flatten();
         let blksum = self.plan.digests.blksum || survey.is_some();
@@ -176,6 +180,7 @@ impl Job<'_> {
         }
         let image = options;
         let manifest = self.manifest(completed.export(), image.as_ref());
+        let sidecars = sidecars.map_or_else(|| self.sidecars.open(), Ok)?;
         let sidecars = sidecars.fill(manifest, completed.export())?;
         self.sidecars.remove_stale()?;
         let export = completed.publish().map_err(failed)?;

@@ -172,7 +172,7 @@ impl Restored {
     /// byte has been compared by now; in other formats there are more.
     pub(super) fn compared_as_file(&self, artifact: &ArtifactProof) -> Result<Verdict, Failure> {
         let Self::Disk(disk) = self else { return Ok(Verdict::Equal) };
-        let Some(expected) = artifact.sha256.filter(|_| is_artifact(disk, artifact)) else {
+        let Some(expected) = artifact.sha256.filter(|_| self.is_artifact(artifact)) else {
             return Ok(Verdict::Equal);
         };
         let (have, want) = (disk.file_len(), artifact.size);
@@ -182,6 +182,16 @@ impl Restored {
         let found = Sha256Digest::of_source(disk.file());
         let found = found.map_err(|source| self.failure(self.payload_error(source).into()))?;
         Ok(if found == expected { Verdict::Equal } else { Verdict::OtherFile { expected, found } })
+    }
+
+    /// Whether the file seems to be the one that was written: a VHDX says who it is, another format has to be as long.
+    pub(super) fn is_artifact(&self, artifact: &ArtifactProof) -> bool {
+        let Self::Disk(disk) = self else { return false };
+        let is_same = match (&artifact.options.data_write_guid, disk.data_write_guid()) {
+            (Some(written), Some(found)) => *written == found,
+            _ => disk.file_len() == artifact.size,
+        };
+        is_same && disk.format() == artifact.format && !disk.format().is_bare()
     }
 
     fn payload_error(&self, source: io::Error) -> ReadError {
@@ -199,19 +209,13 @@ impl Restored {
     }
 }
 
-/// A VHDX says who it is; another format has to be as long as the file that was written.
-fn is_artifact(disk: &Disk, artifact: &ArtifactProof) -> bool {
-    let is_same = match (&artifact.options.data_write_guid, disk.data_write_guid()) {
-        (Some(written), Some(found)) => *written == found,
-        _ => disk.file_len() == artifact.size,
-    };
-    is_same && disk.format() == artifact.format && !disk.format().is_bare()
-}
-
-/// Whether it is the copy that is at fault, and not the way to it.
+/// Whether it is the copy that is at fault, and not the way to it. A flipped bit can also ask for what no reader knows, or
+/// for more than any limit.
 fn is_damage(error: &DiskError) -> bool {
     match error {
-        DiskError::Resolve(ResolveError::Image { source, .. }) => !matches!(source, ImageError::Io { .. }),
+        DiskError::Resolve(ResolveError::Image { source, .. }) => {
+            !matches!(source, ImageError::Io { .. } | ImageError::Changed { .. })
+        }
         DiskError::Zstd { source, .. } => !matches!(
             source,
             ZstdDiskError::Table(SeekTableError::Io { .. })

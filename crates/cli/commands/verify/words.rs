@@ -95,7 +95,7 @@ pub(super) fn stock(verified: &Verified<'_>) -> Option<StockCommand> {
         verified.image,
         manifest.disk.virtual_size,
         manifest.content.sha256,
-        manifest.artifact.sha256.filter(|_| verified.format == Some(manifest.artifact.format)),
+        manifest.artifact.sha256.filter(|_| verified.is_artifact),
     )
 }
 
@@ -116,7 +116,8 @@ pub(super) fn mismatch(verified: &Verified<'_>) -> String {
         }
         Verdict::Truncated { have, want } => {
             lines.push(format!("error: `{image}` is truncated: it has {have} of {want} bytes"));
-            lines.push("hint: the copy is not complete, or the manifest is that of another disk".to_owned());
+            lines.push("hint: the copy is not complete, or the manifest is that of another disk; one that was packed anew by another \
+                 program can be unpacked into `vhdx-export verify -`".to_owned());
         }
         Verdict::OtherSize { have, want } => {
             lines.push(format!(
