@@ -292,7 +292,7 @@ impl TalkArgs {
 pub(crate) enum Digest {
     /// What `sha256sum` prints of the bare disk; takes the time of the whole disk, zeros included
     Sha256,
-    /// Made of digests of blocks of 64 KiB; on all cores, zeros cost next to nothing
+    /// Made of digests of blocks of 64 KiB; in parallel, and zeros cost next to nothing
     Blksum,
     /// None at all
     None,
