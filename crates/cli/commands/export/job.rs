@@ -170,7 +170,7 @@ impl Job<'_> {
             Place::Stdout => None,
             _ => Some(self.sidecars.open()?),
         };
-        let (options, survey) = image.map(|image| (image.options, image.survey)).unzip();
+        let (image, survey) = image.map(|image| (image.options, image.survey)).unzip();
         let survey = survey.flatten();
         let blksum = self.plan.digests.blksum || survey.is_some();
         let digests = DigestChoice { blksum, ..self.plan.digests };
@@ -178,7 +178,6 @@ impl Job<'_> {
         if survey.is_some() && survey != completed.export().digests.blocks {
             return Err(ChangeError::Changed(self.disk.path_of(LayerIndex(0)).to_path_buf()).into());
         }
-        let image = options;
         let manifest = self.manifest(completed.export(), image.as_ref());
         let sidecars = sidecars.map_or_else(|| self.sidecars.open(), Ok)?;
         let sidecars = sidecars.fill(manifest, completed.export())?;
