@@ -186,6 +186,9 @@ pub(crate) struct ExportArgs {
     /// Start even if the target's file system seems too small, as one that compresses may
     #[arg(long)]
     pub(crate) no_space_check: bool,
+    /// Share blocks with the sources where the file system can (raw and VHDX files), or fail, or never
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Reflink::Auto)]
+    pub(crate) reflink: Reflink,
     /// Print the result as a JSON document
     #[arg(long)]
     pub(crate) json: bool,
@@ -324,6 +327,17 @@ pub(crate) enum DiskId {
     New,
     /// The source's own
     Keep,
+}
+
+/// Whether an artifact shares blocks with its sources.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Reflink {
+    /// Where the file system can: on XFS and btrfs, beside the sources
+    Auto,
+    /// Fail where it cannot
+    Always,
+    /// Copy every byte
+    Never,
 }
 
 /// How progress is shown.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use chain_resolve::{Request, SelectError, SelectedDisk, Selection, select};
 use export_manifest::Format;
-use export_sinks::{Compression, DigestChoice, GzipLevel, Overwrite, XzLevel, ZstdLevel};
+use export_sinks::{Compression, DigestChoice, GzipLevel, Overwrite, Reflink, XzLevel, ZstdLevel};
 use vhdx_format::geometry::default_block_size;
 use vhdx_format::writer::Allocation;
 use vhdx_format::{BlockSize, VirtualDisk};
@@ -86,6 +86,7 @@ pub(crate) struct ExportPlan {
     pub(crate) destination: Destination,
     pub(crate) overwrite: Overwrite,
     pub(crate) space_check: SpaceCheck,
+    pub(crate) reflink: Reflink,
     pub(crate) artifact: Artifact,
     pub(crate) digests: DigestChoice,
     pub(crate) sidecars: Sidecars,
@@ -123,12 +124,14 @@ impl ExportPlan {
         let destination = destination(&args, out);
         let digests = digests(&args, artifact)?;
         let sidecars = sidecars(&args, artifact, &destination)?;
+        let reflink = reflink(&args, artifact, &destination)?;
         if destination == Destination::Stdout && std::io::stdout().is_terminal() {
             return Err(UsageError::Terminal);
         }
         Ok(Self {
             destination,
             artifact,
+            reflink,
             digests,
             sidecars,
             overwrite: if args.force { Overwrite::Replace } else { Overwrite::Refuse },
@@ -272,6 +275,18 @@ pub(crate) fn wanted(digests: &[Digest]) -> Result<Wanted, UsageError> {
         return Err(UsageError::NoneAndSome);
     }
     Ok(wanted)
+}
+
+/// Blocks can be shared by what has the disk's bytes as they are, in a file.
+fn reflink(args: &ExportArgs, artifact: Artifact, destination: &Destination) -> Result<Reflink, UsageError> {
+    let is_file = matches!(destination, Destination::File(_) | Destination::Folder(_));
+    let is_packed = matches!(artifact, Artifact::Compressed(_));
+    match args.reflink {
+        args::Reflink::Always if !is_file || is_packed => Err(UsageError::NothingToShare),
+        args::Reflink::Always => Ok(Reflink::Always),
+        args::Reflink::Auto => Ok(Reflink::Auto),
+        args::Reflink::Never => Ok(Reflink::Never),
+    }
 }
 
 /// Files stand beside files. A stream or a device has a manifest only where it is told to go.

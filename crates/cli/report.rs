@@ -283,6 +283,14 @@ pub(crate) struct ArtifactReport {
     pub(crate) virtual_disk_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) compression: Option<String>,
+    /// Bytes that lie in blocks of the sources.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) shared: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Digests of what a guest sees.

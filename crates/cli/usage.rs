@@ -34,6 +34,8 @@ pub(crate) enum UsageError {
     OtherSuffix { format: Format, out: PathBuf },
     #[error("--device writes the bare disk: --format and --compress make no sense with it")]
     DeviceFormat,
+    #[error("--reflink always makes sense for raw and VHDX images in a file only")]
+    NothingToShare,
     #[error("--digest none cannot be combined with a digest")]
     NoneAndSome,
     #[error("--sums needs the SHA-256 of the image")]

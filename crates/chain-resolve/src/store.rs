@@ -143,10 +143,15 @@ impl ReadAt for OpenFile {
         if self.is_device { device_len(&self.file) } else { self.file.byte_len() }
     }
 
-    /// What the file system says of holes; devices have none.
+    /// What the file system says of holes; devices have none, nor have files with all their room, which is not asked of.
     fn next_data(&self, at: FileOffset, end: FileOffset) -> io::Result<Range<FileOffset>> {
-        let may_have_holes = !self.is_device && at < end;
+        let may_have_holes = !self.is_device && self.source.allocated < self.source.len && at < end;
         Ok(if may_have_holes { next_data(&self.file, at, end) } else { at..end })
+    }
+
+    /// Itself; the blocks of a device are its own.
+    fn file_of(&self, _: FileOffset, _: FileOffset) -> Option<&File> {
+        (!self.is_device).then_some(&self.file)
     }
 }
 

@@ -89,7 +89,8 @@ fn place_of(plan: &ExportPlan, output: Output, sources: &[FileIdentity]) -> Resu
         Output::Stdout => Ok(Place::Stdout),
         Output::Device(path) => Ok(Place::Device(DeviceTarget::new(path).forbid(sources.iter().cloned()))),
         Output::File(path) => {
-            let target = Target::new(path, plan.overwrite).forbid(sources.iter().cloned());
+            let target =
+                Target::new(path, plan.overwrite).forbid(sources.iter().cloned()).with_reflink(plan.reflink);
             target.check().map_err(ExportError::from)?;
             Ok(Place::File(match plan.space_check {
                 SpaceCheck::Required => target,

@@ -116,7 +116,9 @@ fn export_code(error: &ExportError) -> u8 {
 fn sink_code(error: &SinkError) -> u8 {
     match error {
         SinkError::Target(TargetError::NoDirectory(_)) => NOT_FOUND,
-        SinkError::Device(DeviceError::TooSmall { .. }) | SinkError::Space(_) => NO_SPACE,
+        SinkError::Device(DeviceError::TooSmall { .. }) | SinkError::Space(_) | SinkError::NotShared(_) => {
+            NO_SPACE
+        }
         SinkError::Target(_) | SinkError::Device(_) => UNSAFE,
         SinkError::NotKept(_) => MISMATCH,
         SinkError::Changed { .. } => CHANGED,

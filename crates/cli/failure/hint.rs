@@ -219,6 +219,9 @@ fn sink_hint(error: &SinkError) -> Option<String> {
         SinkError::Space(SpaceError::Short { .. }) => {
             "choose a target with more room, or `--no-space-check` if its file system compresses"
         }
+        SinkError::NotShared(_) => {
+            "leave --reflink out to copy what cannot be shared, or choose a target on the file system of the sources"
+        }
         SinkError::Space(SpaceError::Full { place: Place::Stream, .. }) => return None,
         SinkError::Space(_) => "choose a target with more room, or pipe the image with `--out -`",
         SinkError::BrokenPipe => "the program that reads it has ended before the disk did: see what it said",

@@ -105,6 +105,14 @@ pub struct DigestChoice {
     pub artifact: bool,
 }
 
+impl DigestChoice {
+    /// Whether anything is, so that all of the disk has to be read.
+    #[must_use]
+    pub fn any(self) -> bool {
+        self.sha256 || self.blksum || self.runs || self.artifact
+    }
+}
+
 /// Digests of the bytes that a guest sees, 0 to the virtual size, zeros included: equal for every format of the disk.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct ContentDigests {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use vhdx_format::{DiskOffset, ReadError};
 
 use crate::device::{DeviceError, NotKept};
-use crate::{Cancelled, TargetError};
+use crate::{Cancelled, NotShared, TargetError};
 
 /// An export failed; nothing stands under the name of its target. What that means for a device is [`crate::device`]'s.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +56,9 @@ pub enum SinkError {
     /// There is no room for the artifact.
     #[error(transparent)]
     Space(#[from] SpaceError),
+    /// Blocks of a source can not be shared, though they have to.
+    #[error(transparent)]
+    NotShared(#[from] NotShared),
     /// The reader of the stream has gone away.
     #[error("the reader of the stream has closed it")]
     BrokenPipe,

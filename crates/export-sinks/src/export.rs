@@ -9,12 +9,13 @@ use std::sync::Mutex;
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use vhdx_format::{DiskOffset, VirtualDisk};
+use vhdx_format::{Content, DiskOffset, DiskRange, FileOffset, Gatherer, ReadError, VirtualDisk};
 
 use crate::digesting::{OrderedDigests, PieceDigests};
+use crate::filled::Reading;
 use crate::follow::{Next, Stop, Train, joined};
 use crate::piece::{PIECE, Piece, Pieces};
-use crate::sink::DigestSource;
+use crate::sink::{DigestSource, Placeable};
 use crate::{
     ArtifactDigests, Cancel, ContentDigests, DigestChoice, Encode, ExportError, FilledPiece, Progress,
     Sha256Digest, Sink, Tally,
@@ -67,6 +68,8 @@ pub struct Export {
     pub content: Tally,
     /// Digests of what the disk holds.
     pub digests: ContentDigests,
+    /// Bytes of the artifact that lie in blocks which it shares with the sources.
+    pub shared: u64,
 }
 
 /// A sink that has received the whole disk. Nothing has its final name yet: the caller may ask first whether the
@@ -104,6 +107,7 @@ impl<S: Sink> Received<S> {
             artifact: sha256.map(|sha256| ArtifactDigests { sha256 }),
             content: self.content,
             digests: self.digests,
+            shared: made.shared,
         };
         Ok(Completed { sink: self.sink, export })
     }
@@ -202,7 +206,9 @@ fn copy<S: Sink>(
         for _ in 0..threads {
             let encoder = acceptance.sink.encoder();
             let digests = options.digests;
-            let worker = Worker { disk, queue: &queue, encoder, digests, done: done.clone(), stop: &stop };
+            let gatherer = Gatherer::default();
+            let worker =
+                Worker { disk, queue: &queue, gatherer, encoder, digests, done: done.clone(), stop: &stop };
             let handle = thread::Builder::new().spawn_scoped(scope, move || worker.run());
             handles.push(handle.map_err(ExportError::Thread)?);
         }
@@ -243,7 +249,7 @@ impl Queue<'_> {
 }
 
 enum Message<E> {
-    Ready { index: u64, piece: FilledPiece, digests: PieceDigests, encoded: E },
+    Ready { index: u64, piece: FilledPiece, tally: Tally, digests: PieceDigests, encoded: E },
     Failed(ExportError),
     Panicked,
 }
@@ -251,6 +257,7 @@ enum Message<E> {
 struct Worker<'a, 'disk, E: Encode> {
     disk: &'disk dyn VirtualDisk,
     queue: &'a Mutex<Queue<'disk>>,
+    gatherer: Gatherer,
     encoder: E,
     digests: DigestChoice,
     done: Sender<Message<E::Encoded>>,
@@ -275,10 +282,32 @@ impl<E: Encode> Worker<'_, '_, E> {
     }
 
     fn work(&mut self, taken: Taken) -> Result<Message<E::Encoded>, ExportError> {
-        let piece = FilledPiece::read(self.disk, &taken.piece, taken.buffer)?;
+        let Taken { index, piece, buffer } = taken;
+        let placed = self.place(&piece)?;
+        let reading = if self.digests.any() { Reading::All } else { Reading::Unplaced };
+        let stored = piece.tally();
+        let piece = FilledPiece::read(self.disk, &piece, placed, reading, buffer, &mut self.gatherer)?;
         let digests = PieceDigests::of(&piece, self.digests);
         let encoded = self.encoder.encode(&piece)?;
-        Ok(Message::Ready { index: taken.index, piece, digests, encoded })
+        let tally = if self.digests.any() { piece.tally() } else { stored };
+        Ok(Message::Ready { index, piece, tally, digests, encoded })
+    }
+
+    /// Has the encoder put in place what needs no bytes.
+    fn place(&mut self, piece: &Piece) -> Result<Vec<DiskRange>, ExportError> {
+        let mut placed = Vec::new();
+        for extent in &piece.extents {
+            let Content::Data { layer, at: from } = extent.content else { continue };
+            let bytes = self.disk.layer(layer).ok_or(ReadError::NoSuchLayer(layer))?;
+            let end = FileOffset(from.0.saturating_add(extent.len));
+            if let Some(file) = bytes.file_of(from, end) {
+                let is_read = self.digests.any();
+                let run = Placeable { start: extent.start, len: extent.len, layer, file, from, is_read };
+                placed.push(self.encoder.place(&run)?);
+            }
+        }
+        placed.retain(|range| !range.is_empty());
+        Ok(placed)
     }
 }
 
@@ -316,30 +345,30 @@ impl<S: Sink> Acceptance<'_, S> {
         let giving_up = self.stop.unless_done();
         let mut early = BTreeMap::new();
         let mut next = 0_u64;
-        let mut tally = Tally::default();
+        let mut done = Tally::default();
         for message in &self.finished {
             self.cancel.check()?;
             match message {
-                Message::Ready { index, piece, digests, encoded } => {
-                    early.insert(index, (piece, digests, encoded))
+                Message::Ready { index, piece, tally, digests, encoded } => {
+                    early.insert(index, (piece, tally, digests, encoded))
                 }
                 Message::Failed(error) => return Err(error),
                 Message::Panicked => break,
             };
             while !self.stop.is_set()
-                && let Some((piece, digests, encoded)) = early.remove(&next)
+                && let Some((piece, tally, digests, encoded)) = early.remove(&next)
             {
                 self.cancel.check()?;
                 self.digests.push(&piece, digests);
                 self.sink.accept(&piece, encoded)?;
                 next = next.saturating_add(1);
-                tally = tally.plus(piece.tally());
-                self.progress.advance(tally);
+                done = done.plus(tally);
+                self.progress.advance(done);
                 self.next.pass(piece);
             }
         }
         giving_up.done();
-        Ok((tally, self.digests.finish()))
+        Ok((done, self.digests.finish()))
     }
 }
 

@@ -108,7 +108,11 @@ impl Frames {
         if let Some(table) = self.table.take() {
             table.write_to(&mut self.written.through(out))?;
         }
-        Ok(Artifact { len: self.written.len, sha256: self.written.hasher.take().map(Hashed::finish) })
+        Ok(Artifact {
+            len: self.written.len,
+            sha256: self.written.hasher.take().map(Hashed::finish),
+            shared: 0,
+        })
     }
 
     /// Whole cells all have the same frame; only the last cell of a disk may need one of its own.

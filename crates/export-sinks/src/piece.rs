@@ -5,7 +5,7 @@
 
 use vhdx_format::{Content, DiskOffset, DiskRange, Extent, Extents, VirtualDisk};
 
-use crate::ExportError;
+use crate::{ExportError, Tally};
 
 /// Length of a cell, in bytes: large enough that one read keeps a disk or a network file system busy, a multiple of
 /// every unit that content digests are taken over, and small enough to have several for each thread.
@@ -26,6 +26,13 @@ pub(crate) struct Piece {
 }
 
 impl Piece {
+    /// How much of it some image stores, and how much is zeros because none does.
+    pub(crate) fn tally(&self) -> Tally {
+        let stored = self.extents.iter().filter(|extent| matches!(extent.content, Content::Data { .. }));
+        let data = stored.map(|extent| extent.len).sum();
+        Tally { data, zeros: self.range.len().saturating_sub(data) }
+    }
+
     pub(crate) fn has_data(&self) -> bool {
         self.extents.iter().any(|extent| matches!(extent.content, Content::Data { .. }))
     }

@@ -3,9 +3,10 @@
 /// Bytes of the disk that the sink has accepted.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Tally {
-    /// Bytes taken as data. Runs of zeros too short to be worth a hole count as data.
+    /// Bytes taken as data. Runs of zeros too short to be worth a hole count as data, and where nothing is digested, all
+    /// bytes that some image stores: not all of them are looked at then.
     pub data: u64,
-    /// Bytes known to be zero, whether no image stores them or the stored bytes turned out to be zeros.
+    /// Bytes known to be zero, because no image stores them, or because they were digested and turned out to be zeros.
     pub zeros: u64,
 }
 

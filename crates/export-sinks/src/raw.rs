@@ -3,24 +3,28 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use vhdx_format::{DiskOffset, FileOffset, VirtualDisk};
+use vhdx_format::{DiskOffset, DiskRange, FileOffset, VirtualDisk};
 
-use crate::sink::{DigestSource, Stage, WriteAt};
+use crate::sharing::Sharing;
+use crate::sink::{DigestSource, Placeable, Stage, WriteAt};
 use crate::{
-    Artifact, Doing, Encode, ExportError, FilledPiece, Place, Run, Sink, SinkError, StagedFile, Target,
-    space, zeros,
+    Artifact, Doing, Encode, ExportError, FilledPiece, Place, Run, Sink, SinkError, StagedFile, Target, zeros,
 };
 
 /// A sparse file of exactly the disk's size. Runs of zeros of 64 KiB and more become holes where the file system knows
 /// them.
 ///
-/// Before the first byte, the target is checked, and the file system must have room for all bytes that images store.
+/// Before the first byte, the target is checked, and the file system must have room for all bytes that images store and
+/// that it can not share with them.
 pub fn to_file(target: &Target, disk: &dyn VirtualDisk) -> Result<RawFile, ExportError> {
     target.check()?;
-    let need = if target.checks_space() { space::stored_len(disk)? } else { 0 };
     let stage = StagedFile::create(target)?;
-    stage.require(need)?;
-    Ok(RawFile::new(stage, disk.geometry().size())?)
+    let sharing = Sharing::find(target.reflink(), &stage, disk)?;
+    let len = disk.geometry().size();
+    if target.checks_space() {
+        stage.require_up_to(len, || sharing.unshared_len(disk))?;
+    }
+    Ok(RawFile::new(stage, len)?.sharing(sharing))
 }
 
 /// A stream of exactly the disk's size. `out` is given large writes and needs no buffer of its own.
@@ -33,13 +37,18 @@ pub fn to_stream<W: Write>(out: W) -> RawStream<W> {
 pub struct RawFile<S: Stage = StagedFile> {
     stage: S,
     len: u64,
+    sharing: Arc<Sharing>,
 }
 
 impl<S: Stage> RawFile<S> {
     /// Writes a disk of `len` bytes into an empty file in the making.
     pub fn new(stage: S, len: u64) -> Result<Self, SinkError> {
         stage.set_len(len)?;
-        Ok(Self { stage, len })
+        Ok(Self { stage, len, sharing: Arc::default() })
+    }
+
+    pub(crate) fn sharing(self, sharing: Sharing) -> Self {
+        Self { sharing: Arc::new(sharing), ..self }
     }
 }
 
@@ -47,7 +56,7 @@ impl<S: Stage> Sink for RawFile<S> {
     type Encoder = RawFileEncoder<S::Writer>;
 
     fn encoder(&self) -> Self::Encoder {
-        RawFileEncoder(self.stage.writer())
+        RawFileEncoder { out: self.stage.writer(), sharing: Arc::clone(&self.sharing) }
     }
 
     /// Nothing to do: the bytes are where they belong.
@@ -57,7 +66,7 @@ impl<S: Stage> Sink for RawFile<S> {
 
     fn complete(&mut self) -> Result<Artifact, SinkError> {
         self.stage.sync()?;
-        Ok(Artifact { len: self.len, sha256: None })
+        Ok(Artifact { len: self.len, sha256: None, shared: self.sharing.shared() })
     }
 
     fn publish(self) -> Result<(), SinkError> {
@@ -71,15 +80,22 @@ impl<S: Stage> Sink for RawFile<S> {
 
 /// Writes data where it belongs.
 #[derive(Debug)]
-pub struct RawFileEncoder<W>(Arc<W>);
+pub struct RawFileEncoder<W> {
+    out: Arc<W>,
+    sharing: Arc<Sharing>,
+}
 
 impl<W: WriteAt> Encode for RawFileEncoder<W> {
     type Encoded = ();
 
+    fn place(&mut self, run: &Placeable<'_>) -> Result<DiskRange, SinkError> {
+        self.sharing.place(&*self.out, run, position_of(run.start))
+    }
+
     fn encode(&mut self, piece: &FilledPiece) -> Result<(), SinkError> {
-        for run in piece.runs() {
+        for run in piece.unplaced_runs() {
             if let Run::Data { at, bytes } = run {
-                self.0.put(position_of(at), bytes)?;
+                self.out.put(position_of(at), bytes)?;
             }
         }
         Ok(())
@@ -126,7 +142,7 @@ impl<W: Write> Sink for RawStream<W> {
 
     fn complete(&mut self) -> Result<Artifact, SinkError> {
         self.out.flush().map_err(|error| SinkError::from_io(Doing::Write, Place::Stream, error))?;
-        Ok(Artifact { len: self.len, sha256: None })
+        Ok(Artifact { len: self.len, sha256: None, shared: 0 })
     }
 
     /// A stream has no name.

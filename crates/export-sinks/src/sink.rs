@@ -7,10 +7,11 @@
 //! must happen in disk order, on one. A plain file is written by position, so its encoders do everything; a plain
 //! stream's do nothing; those of what is compressed do all but write.
 
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use vhdx_format::FileOffset;
+use vhdx_format::{DiskOffset, DiskRange, FileOffset, LayerIndex};
 
 use crate::{Doing, FilledPiece, Follow, Place, Sha256Digest, SinkError};
 
@@ -54,15 +55,41 @@ pub trait Encode: Send {
     /// What the sink is given together with the piece.
     type Encoded: Send;
 
+    /// Puts a run in place without its bytes, if it can, before the piece is read; says which part of the run that is. The
+    /// piece that is encoded then has it in [`FilledPiece::runs`] only if it was read in any case, and in
+    /// [`FilledPiece::unplaced_runs`] never.
+    fn place(&mut self, run: &Placeable<'_>) -> Result<DiskRange, SinkError> {
+        Ok(DiskRange::new(run.start, run.start))
+    }
+
     /// Encodes one piece. What it takes from the sink's memory beyond the piece must be in proportion to it.
     fn encode(&mut self, piece: &FilledPiece) -> Result<Self::Encoded, SinkError>;
 }
 
+/// A run of the disk that lies in a file just as it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Placeable<'a> {
+    /// Where it starts on the disk.
+    pub start: DiskOffset,
+    /// Its length in bytes.
+    pub len: u64,
+    /// Which image holds it.
+    pub layer: LayerIndex,
+    /// The file.
+    pub file: &'a File,
+    /// Where it starts in the file.
+    pub from: FileOffset,
+    /// Whether its bytes are read in any case, because they are digested.
+    pub is_read: bool,
+}
+
 /// What an export made.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Artifact {
     /// Its length in bytes.
     pub len: u64,
+    /// How many of them lie in blocks that it shares with the sources.
+    pub shared: u64,
     /// Its digest, where the sink was asked for it and its [`DigestSource`] is the sink itself.
     pub sha256: Option<Sha256Digest>,
 }
@@ -74,6 +101,13 @@ pub trait WriteAt: Send + Sync {
 
     /// What is written to, for messages.
     fn place(&self) -> Place;
+
+    /// Has the system put bytes of a file at `at`, `len` of them or fewer, and says how many; 0 where that is not possible,
+    /// which is what this says unless it is overridden.
+    fn copy_from(&self, at: FileOffset, source: &File, from: FileOffset, len: u64) -> io::Result<u64> {
+        let _ = (at, source, from, len);
+        Ok(0)
+    }
 
     /// [`Self::write_all_at`], with the error placed.
     fn put(&self, at: FileOffset, bytes: &[u8]) -> Result<(), SinkError> {

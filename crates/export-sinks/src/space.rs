@@ -21,6 +21,19 @@ pub fn stored_len(disk: &dyn VirtualDisk) -> Result<u64, ReadError> {
     Ok(len)
 }
 
+/// The unit in which the file system gives out its room, in bytes; never 0.
+#[cfg(unix)]
+pub(crate) fn block_size(file: &File) -> io::Result<u64> {
+    Ok(rustix::fs::fstatvfs(file)?.f_frsize.max(1))
+}
+
+/// Not to be had from the standard library; nothing is shared in it here.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+pub(crate) fn block_size(_file: &File) -> io::Result<u64> {
+    Ok(4096)
+}
+
 /// Bytes that this user may still write to the file system; `None` where it does not say, as some that live in user
 /// space.
 #[cfg(unix)]

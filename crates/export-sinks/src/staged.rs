@@ -5,13 +5,15 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use vhdx_format::FileOffset;
+use vhdx_format::{FileOffset, ReadError};
 
 use crate::sink::{Room, Stage, WriteAt};
 use crate::target::found;
-use crate::{Doing, Overwrite, Place, SinkError, SpaceError, Target, TargetError, publish, space};
+use crate::{
+    Doing, ExportError, Overwrite, Place, SinkError, SpaceError, Target, TargetError, copying, publish, space,
+};
 
 /// A partial file. Dropped before it is published, it is removed.
 #[derive(Debug)]
@@ -28,6 +30,19 @@ pub struct StagedFile {
 pub struct StagedWriter {
     file: File,
     path: PathBuf,
+    /// File systems let one thread at a time write into a file. Those that wait for it in the kernel keep a processor busy;
+    /// those that wait here leave it to whoever reads or digests.
+    turn: Mutex<()>,
+}
+
+impl StagedWriter {
+    fn new(file: File, path: PathBuf) -> Self {
+        Self { file, path, turn: Mutex::default() }
+    }
+
+    fn take_turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// How often to try when partial files come and go under our hands. Each round means that another run has ended
@@ -70,7 +85,7 @@ impl StagedFile {
     fn hold(file: File, path: PathBuf, target: &Target) -> Self {
         Self {
             partial: RemovedOnDrop(Some(path.clone())),
-            file: Arc::new(StagedWriter { file, path }),
+            file: Arc::new(StagedWriter::new(file, path)),
             target: target.path().to_owned(),
             directory: target.directory().to_owned(),
             overwrite: target.overwrite(),
@@ -86,6 +101,38 @@ impl StagedFile {
             }
             _ => Ok(()),
         }
+    }
+
+    /// That the file system has room for what is needed, which is at most `most` bytes and takes time to find out.
+    pub(crate) fn require_up_to(
+        &self,
+        most: u64,
+        need: impl FnOnce() -> Result<u64, ReadError>,
+    ) -> Result<(), ExportError> {
+        if self.require(most).is_ok() { Ok(()) } else { Ok(self.require(need()?)?) }
+    }
+
+    /// What is written to, for messages.
+    pub(crate) fn place(&self) -> Place {
+        self.file.place()
+    }
+
+    /// The unit in which the file system gives out its room, in bytes.
+    pub(crate) fn block_size(&self) -> Result<u64, SinkError> {
+        space::block_size(&self.file.file).map_err(|error| self.failed(Doing::Inspect, error))
+    }
+
+    /// Tries to share all blocks of a source, and forgets them again: the file is empty before and after. The inner error
+    /// is what the system says where it can not.
+    pub(crate) fn try_clone_of(&self, source: &File) -> Result<io::Result<()>, SinkError> {
+        let cloned = copying::clone(&self.file.file, source);
+        self.set_len(0)?;
+        Ok(cloned)
+    }
+
+    /// Whether this file and the source lie on a file server that copies between them by itself.
+    pub(crate) fn is_served_with(&self, source: &File) -> bool {
+        copying::is_served(&self.file.file) && copying::is_served(source)
     }
 
     fn failed(&self, doing: Doing, error: io::Error) -> SinkError {
@@ -135,6 +182,7 @@ impl Stage for StagedFile {
 impl WriteAt for StagedWriter {
     #[cfg(unix)]
     fn write_all_at(&self, at: FileOffset, bytes: &[u8]) -> io::Result<()> {
+        let _turn = self.take_turn();
         std::os::unix::fs::FileExt::write_all_at(&self.file, bytes, at.0)
     }
 
@@ -152,6 +200,11 @@ impl WriteAt for StagedWriter {
             }
         }
         Ok(())
+    }
+
+    fn copy_from(&self, at: FileOffset, source: &File, from: FileOffset, len: u64) -> io::Result<u64> {
+        let _turn = self.take_turn();
+        copying::copy(&self.file, at, source, from, len)
     }
 
     fn place(&self) -> Place {

@@ -77,7 +77,7 @@ impl Sink for &mut Notes<'_> {
     }
 
     fn complete(&mut self) -> Result<Artifact, SinkError> {
-        Ok(Artifact { len: 0, sha256: None })
+        Ok(Artifact::default())
     }
 
     fn publish(self) -> Result<(), SinkError> {

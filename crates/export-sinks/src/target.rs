@@ -8,7 +8,7 @@ use std::fs::{self, FileType, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::{Doing, Place, SinkError, device};
+use crate::{Doing, Place, Reflink, SinkError, device};
 
 /// What to do when the name is taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +27,7 @@ pub struct Target {
     overwrite: Overwrite,
     forbidden: Vec<FileIdentity>,
     checks_space: bool,
+    reflink: Reflink,
 }
 
 /// A target may not be written.
@@ -89,7 +90,13 @@ impl Target {
     /// A target of that name.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, overwrite: Overwrite) -> Self {
-        Self { path: path.into(), overwrite, forbidden: Vec::new(), checks_space: true }
+        Self {
+            path: path.into(),
+            overwrite,
+            forbidden: Vec::new(),
+            checks_space: true,
+            reflink: Reflink::Auto,
+        }
     }
 
     /// Adds files that must not be written, whatever they are called: all that is read.
@@ -105,6 +112,18 @@ impl Target {
     pub fn without_space_check(mut self) -> Self {
         self.checks_space = false;
         self
+    }
+
+    /// Whether blocks are shared with the sources; otherwise they are where the file system can.
+    #[must_use]
+    pub fn with_reflink(mut self, reflink: Reflink) -> Self {
+        self.reflink = reflink;
+        self
+    }
+
+    /// Whether blocks are shared with the sources.
+    pub(crate) fn reflink(&self) -> Reflink {
+        self.reflink
     }
 
     /// The final name.

@@ -16,7 +16,9 @@ use vhdx_format::{
 use crate::digest::Hashed;
 use crate::raw::Untouched;
 use crate::sequence::Sequence;
-use crate::sink::{DigestSource, Room, Stage, WriteAt};
+use crate::sharing::Sharing;
+use crate::sink::{DigestSource, Placeable, Room, Stage, WriteAt};
+use crate::space::stored_len;
 use crate::{
     Artifact, Doing, Encode, ExportError, FilledPiece, Follow, Place, Run, Sha256Digest, Sink, SinkError,
     StagedFile, Target, zeros,
@@ -39,7 +41,8 @@ pub struct ImageOptions {
 /// is too full says so before anything is written.
 ///
 /// Where data turns out to be zeros, nothing is written, since the room for it reads as zeros already. The file still
-/// has all its blocks, so copying tools do not take it for sparse.
+/// has all its blocks, so copying tools do not take it for sparse. Where the file system can share blocks with the sources,
+/// it takes the room for the others last.
 pub fn to_file(
     target: &Target,
     disk: &dyn VirtualDisk,
@@ -48,10 +51,19 @@ pub fn to_file(
     target.check()?;
     let layout = layout(disk, options)?;
     let stage = StagedFile::create(target)?;
-    if target.checks_space() {
-        stage.require(layout.file_len())?;
+    let sharing = Sharing::find(target.reflink(), &stage, disk)?;
+    let need = layout.file_len();
+    if !sharing.shares() {
+        if target.checks_space() {
+            stage.require(need)?;
+        }
+        return Ok(VhdxFile::new(stage, layout)?.sharing(sharing));
     }
-    Ok(VhdxFile::new(stage, layout)?)
+    if target.checks_space() {
+        let not_data = need.saturating_sub(stored_len(disk)?);
+        stage.require_up_to(need, || Ok(not_data.saturating_add(sharing.unshared_len(disk)?)))?;
+    }
+    Ok(VhdxFile::shared(stage, layout, sharing)?)
 }
 
 /// A VHDX image as a stream. Everything before the payload is written right away; `out` is given large writes and
@@ -142,18 +154,35 @@ pub struct VhdxFile<S: Stage = StagedFile> {
     stage: S,
     layout: Arc<ImageLayout>,
     room: Room,
+    sharing: Arc<Sharing>,
 }
 
 impl<S: Stage> VhdxFile<S> {
     /// Writes that image into an empty file in the making: takes the room and writes all that precedes the payload.
     pub fn new(stage: S, layout: ImageLayout) -> Result<Self, SinkError> {
         let room = stage.allocate(layout.file_len())?;
+        Self::begin(stage, layout, room, Sharing::default())
+    }
+
+    /// The same, but room that is taken at once could not be shared: it takes the room for what precedes the payload, which
+    /// also shows whether the file system allocates, and the rest at the end.
+    fn shared(stage: S, layout: ImageLayout, sharing: Sharing) -> Result<Self, SinkError> {
+        let room = stage.allocate(layout.prologue_len())?;
+        stage.set_len(layout.file_len())?;
+        Self::begin(stage, layout, room, sharing)
+    }
+
+    fn sharing(self, sharing: Sharing) -> Self {
+        Self { sharing: Arc::new(sharing), ..self }
+    }
+
+    fn begin(stage: S, layout: ImageLayout, room: Room, sharing: Sharing) -> Result<Self, SinkError> {
         let writer = stage.writer();
         let mut prologue = Sequence::new(&*writer, FileOffset(0));
         layout
             .write_prologue(&mut prologue)
             .map_err(|error| SinkError::from_io(Doing::Write, writer.place(), error))?;
-        Ok(Self { stage, layout: Arc::new(layout), room })
+        Ok(Self { stage, layout: Arc::new(layout), room, sharing: Arc::new(sharing) })
     }
 }
 
@@ -161,7 +190,12 @@ impl<S: Stage> Sink for VhdxFile<S> {
     type Encoder = VhdxFileEncoder<S::Writer>;
 
     fn encoder(&self) -> Self::Encoder {
-        VhdxFileEncoder { out: self.stage.writer(), layout: Arc::clone(&self.layout), room: self.room }
+        VhdxFileEncoder {
+            out: self.stage.writer(),
+            layout: Arc::clone(&self.layout),
+            room: self.room,
+            sharing: Arc::clone(&self.sharing),
+        }
     }
 
     /// Nothing to do: the bytes are where they belong.
@@ -170,8 +204,12 @@ impl<S: Stage> Sink for VhdxFile<S> {
     }
 
     fn complete(&mut self) -> Result<Artifact, SinkError> {
+        let len = self.layout.file_len();
+        if self.sharing.shares() {
+            self.stage.allocate(len)?;
+        }
         self.stage.sync()?;
-        Ok(Artifact { len: self.layout.file_len(), sha256: None })
+        Ok(Artifact { len, sha256: None, shared: self.sharing.shared() })
     }
 
     fn publish(self) -> Result<(), SinkError> {
@@ -189,13 +227,22 @@ pub struct VhdxFileEncoder<W> {
     out: Arc<W>,
     layout: Arc<ImageLayout>,
     room: Room,
+    sharing: Arc<Sharing>,
 }
 
 impl<W: WriteAt> Encode for VhdxFileEncoder<W> {
     type Encoded = ();
 
+    /// The blocks of a run follow each other in the file, since all of them are stored.
+    fn place(&mut self, run: &Placeable<'_>) -> Result<DiskRange, SinkError> {
+        match self.layout.position_of(run.start) {
+            Some(at) => self.sharing.place(&*self.out, run, at),
+            None => Ok(DiskRange::new(run.start, run.start)),
+        }
+    }
+
     fn encode(&mut self, piece: &FilledPiece) -> Result<(), SinkError> {
-        for run in piece.runs() {
+        for run in piece.unplaced_runs() {
             match run {
                 Run::Zeros(range) => self.put_zeros(range)?,
                 Run::Data { at, bytes } => {
@@ -285,7 +332,7 @@ impl<W: Write> Sink for VhdxStream<W> {
 
     fn complete(&mut self) -> Result<Artifact, SinkError> {
         self.out.flush().map_err(failed)?;
-        Ok(Artifact { len: self.layout.file_len(), sha256: None })
+        Ok(Artifact { len: self.layout.file_len(), sha256: None, shared: 0 })
     }
 
     /// A stream has no name.

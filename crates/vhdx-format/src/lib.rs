@@ -13,6 +13,7 @@ mod error;
 pub mod extent;
 #[cfg(feature = "forge")]
 pub mod forge;
+mod gather;
 pub mod geometry;
 mod header;
 mod layer;
@@ -35,6 +36,7 @@ pub use bat::BlockCounts;
 pub use disk::{Extents, ReadError, VirtualDisk, read_disk, read_extent};
 pub use error::{Corruption, ImageError, Problem, Structure, Unsupported};
 pub use extent::{Content, Extent, LayerContent, LayerIndex};
+pub use gather::Gatherer;
 pub use geometry::{BlockSize, Geometry, GeometryError, SectorSize};
 pub use header::{Header, read_header};
 pub use layer::Layer;

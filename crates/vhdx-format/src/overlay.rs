@@ -4,7 +4,9 @@
 //! replayed sectors are held in memory, bounded by the length of the log.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
+use std::ops::Range;
 
 use crate::wire::log::SECTOR;
 use crate::{FileOffset, ReadAt};
@@ -97,6 +99,12 @@ impl Overlay {
         if stored.is_empty() { Ok(()) } else { self.source.read_exact_at(FileOffset(at), stored) }
     }
 
+    /// Whether the range is read from the source and nowhere else.
+    fn is_untouched(&self, at: FileOffset, end: FileOffset) -> bool {
+        end.0 <= self.source_len
+            && self.patches.range(..end.0).next_back().is_none_or(|(_, patch)| patch.end <= at.0)
+    }
+
     fn apply_patches(&self, at: u64, end: u64, buf: &mut [u8]) {
         let first = self.patches.range(..at).next_back().filter(|(_, patch)| patch.end > at);
         for (start, patch) in first.into_iter().chain(self.patches.range(at..end)) {
@@ -139,6 +147,16 @@ impl ReadAt for Overlay {
 
     fn byte_len(&self) -> io::Result<u64> {
         Ok(self.len)
+    }
+
+    /// What the source says, where the log has nothing to say.
+    fn next_data(&self, at: FileOffset, end: FileOffset) -> io::Result<Range<FileOffset>> {
+        if self.is_untouched(at, end) { self.source.next_data(at, end) } else { Ok(at..end) }
+    }
+
+    /// The source's, but for what a replayed log touches.
+    fn file_of(&self, at: FileOffset, end: FileOffset) -> Option<&File> {
+        if self.is_untouched(at, end) { self.source.file_of(at, end) } else { None }
     }
 }
 

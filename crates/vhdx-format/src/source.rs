@@ -24,6 +24,14 @@ pub trait ReadAt: Send + Sync {
     fn next_data(&self, at: FileOffset, end: FileOffset) -> io::Result<Range<FileOffset>> {
         Ok(at..end)
     }
+
+    /// The file in which the bytes from `at` up to `end` lie just as they are read here, at the same positions: for sharing
+    /// its blocks instead of reading them. `None` where there is no such file, which is what this says unless it is
+    /// overridden.
+    fn file_of(&self, at: FileOffset, end: FileOffset) -> Option<&File> {
+        let _ = (at, end);
+        None
+    }
 }
 
 #[cfg(unix)]
@@ -34,6 +42,10 @@ impl ReadAt for File {
 
     fn byte_len(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
+    }
+
+    fn file_of(&self, _: FileOffset, _: FileOffset) -> Option<&File> {
+        Some(self)
     }
 }
 
@@ -57,6 +69,10 @@ impl ReadAt for File {
 
     fn byte_len(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
+    }
+
+    fn file_of(&self, _: FileOffset, _: FileOffset) -> Option<&File> {
+        Some(self)
     }
 }
 
@@ -96,6 +112,10 @@ impl<T: ReadAt + ?Sized> ReadAt for Box<T> {
     fn next_data(&self, at: FileOffset, end: FileOffset) -> io::Result<Range<FileOffset>> {
         (**self).next_data(at, end)
     }
+
+    fn file_of(&self, at: FileOffset, end: FileOffset) -> Option<&File> {
+        (**self).file_of(at, end)
+    }
 }
 
 impl<T: ReadAt + ?Sized> ReadAt for std::sync::Arc<T> {
@@ -109,5 +129,9 @@ impl<T: ReadAt + ?Sized> ReadAt for std::sync::Arc<T> {
 
     fn next_data(&self, at: FileOffset, end: FileOffset) -> io::Result<Range<FileOffset>> {
         (**self).next_data(at, end)
+    }
+
+    fn file_of(&self, at: FileOffset, end: FileOffset) -> Option<&File> {
+        (**self).file_of(at, end)
     }
 }

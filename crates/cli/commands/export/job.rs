@@ -277,6 +277,7 @@ impl Job<'_> {
                 block_size: options.block_size,
                 virtual_disk_id: options.virtual_disk_id,
                 compression: options.compression,
+                shared: written.export.shared,
             },
             disk: DiskReport::of(self.disk, written.export.content),
             content: ContentReport::of(&written.export.digests),

@@ -81,6 +81,9 @@ pub(super) fn print(job: &Job<'_>, written: &Written) -> io::Result<()> {
     }
     let content = export.content;
     writeln!(out, "content   {} data, {} zeros", show_size(content.data), show_size(content.zeros))?;
+    if export.shared > 0 {
+        writeln!(out, "shared    {} in blocks of the sources", show_size(export.shared))?;
+    }
     print_digests(&mut out, job, written)
 }
 

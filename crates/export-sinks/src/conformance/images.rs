@@ -77,8 +77,8 @@ impl VirtualDisk for Golden {
         )
     }
 
-    fn layer(&self, _index: LayerIndex) -> Option<&dyn ReadAt> {
-        Some(&self.1)
+    fn layer(&self, index: LayerIndex) -> Option<&dyn ReadAt> {
+        (index == LayerIndex(0)).then_some(&self.1)
     }
 }
 

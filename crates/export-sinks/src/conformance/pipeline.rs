@@ -85,7 +85,7 @@ impl Sink for &mut Recording {
     }
 
     fn complete(&mut self) -> Result<Artifact, SinkError> {
-        Ok(Artifact { len: 0, sha256: None })
+        Ok(Artifact::default())
     }
 
     fn publish(self) -> Result<(), SinkError> {
@@ -188,7 +188,7 @@ impl Sink for Failing {
     }
 
     fn complete(&mut self) -> Result<Artifact, SinkError> {
-        Ok(Artifact { len: 0, sha256: None })
+        Ok(Artifact::default())
     }
 
     fn publish(self) -> Result<(), SinkError> {

@@ -168,7 +168,7 @@ impl<M: Medium> Sink for DeviceSink<M> {
     fn complete(&mut self) -> Result<Artifact, SinkError> {
         self.head.resize(self.device.head_range().len() as usize, 0);
         self.device.sync()?;
-        Ok(Artifact { len: self.device.geometry.size(), sha256: None })
+        Ok(Artifact { len: self.device.geometry.size(), sha256: None, shared: 0 })
     }
 
     /// Writes the start of the disk, which is what a device has for a name, and lets it stay if the medium kept it.

@@ -1,0 +1,205 @@
+//! Letting the file system put the disk's bytes in place: by sharing the blocks of a source (reflinks), or by copying them
+//! where it keeps them.
+//!
+//! Both are one system call, `copy_file_range`, which shares whole blocks between files of one file system that can do so,
+//! such as XFS and btrfs, and asks a file server to copy. What it leaves undone is read and written like any other bytes,
+//! so nothing here decides whether an artifact is right.
+//!
+//! A local file system without reflinks gets no such call: it would copy through memory as fast as reading and writing do,
+//! and would not see zeros, so that the artifact would take more room.
+
+use std::fs::File;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use vhdx_format::limits::STACK_DEPTH_MAX;
+use vhdx_format::{
+    Content, DiskOffset, DiskRange, Extent, FileOffset, LayerIndex, ReadAt, ReadError, VirtualDisk,
+};
+
+use crate::sink::{Placeable, WriteAt};
+use crate::{Place, SinkError, StagedFile};
+
+/// Whether an artifact shares blocks with its sources.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Reflink {
+    /// Where the file system can.
+    #[default]
+    Auto,
+    /// With every source, or there is no artifact.
+    Always,
+    /// With none; nor is a file server asked to copy.
+    Never,
+}
+
+/// A source whose blocks can not be shared, though they have to.
+#[derive(Debug, thiserror::Error)]
+#[error("{place} cannot share blocks with layer {} of the disk", layer.0)]
+pub struct NotShared {
+    /// The artifact.
+    pub place: Place,
+    /// The source, counted from the leaf.
+    pub layer: LayerIndex,
+    /// What the system said; `None` where the layer's bytes do not lie in a file as they are.
+    pub source: Option<io::Error>,
+}
+
+/// How the bytes of each layer get into an artifact.
+#[derive(Debug, Default)]
+pub(crate) struct Sharing {
+    mode: Reflink,
+    /// By layer.
+    ways: Vec<Way>,
+    /// What the file system shares is a multiple of this, in bytes, and lies at one.
+    unit: u64,
+    shared: AtomicU64,
+}
+
+/// How the bytes of one layer get into an artifact.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Way {
+    /// The file system shares whole blocks.
+    Share,
+    /// The file server copies.
+    Copy,
+    /// They are read and written.
+    Read,
+}
+
+impl Sharing {
+    /// Finds out, with the empty file `stage`, what the file system can do.
+    pub(crate) fn find(mode: Reflink, stage: &StagedFile, disk: &dyn VirtualDisk) -> Result<Self, SinkError> {
+        let none = Self { mode, ..Self::default() };
+        if mode == Reflink::Never {
+            return Ok(none);
+        }
+        let mut probe = Probe { stage, known: Vec::new() };
+        let mut ways = Vec::new();
+        for (layer, bytes) in layers(disk) {
+            let file = bytes.file_of(FileOffset(0), FileOffset(0));
+            let (way, refusal) = file.map_or(Ok((Way::Read, None)), |file| probe.way(file))?;
+            if mode == Reflink::Always && way != Way::Share {
+                return Err(NotShared { place: stage.place(), layer, source: refusal }.into());
+            }
+            ways.push(way);
+        }
+        Ok(Self { ways, unit: stage.block_size()?, ..none })
+    }
+
+    /// Whether any layer's blocks are shared.
+    pub(crate) fn shares(&self) -> bool {
+        self.ways.contains(&Way::Share)
+    }
+
+    /// Bytes that were shared.
+    pub(crate) fn shared(&self) -> u64 {
+        self.shared.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the disk that some image stores and that can not be shared, if the artifact has them at positions that lie
+    /// in blocks as the disk's do.
+    pub(crate) fn unshared_len(&self, disk: &dyn VirtualDisk) -> Result<u64, ReadError> {
+        let mut len = 0_u64;
+        for extent in disk.extents(disk.geometry().range()) {
+            let Extent { start, len: all, content } = extent?;
+            if let Content::Data { layer, at } = content {
+                let shared = match self.way(layer) {
+                    Way::Share => {
+                        whole_blocks(FileOffset(start.0), at, all, self.unit).map_or(0, |(_, len)| len)
+                    }
+                    _ => 0,
+                };
+                len = len.saturating_add(all.saturating_sub(shared));
+            }
+        }
+        Ok(len)
+    }
+
+    fn way(&self, layer: LayerIndex) -> Way {
+        self.ways.get(layer.0).copied().unwrap_or(Way::Read)
+    }
+
+    /// Puts as much of the run in place, at `at` of the artifact, as the file system does by itself, and says which part of
+    /// the disk that is.
+    pub(crate) fn place(
+        &self,
+        out: &impl WriteAt,
+        run: &Placeable<'_>,
+        at: FileOffset,
+    ) -> Result<DiskRange, SinkError> {
+        let way = self.way(run.layer);
+        let part = match way {
+            Way::Share => whole_blocks(at, run.from, run.len, self.unit),
+            Way::Copy if !run.is_read => Some((0, run.len)),
+            Way::Copy | Way::Read => None,
+        };
+        let (skip, len) = part.unwrap_or_default();
+        let start = DiskOffset(run.start.0.saturating_add(skip));
+        let mut done = 0_u64;
+        while done < len {
+            let moved = |at: FileOffset| FileOffset(at.0.saturating_add(skip).saturating_add(done));
+            match out.copy_from(moved(at), run.file, moved(run.from), len - done) {
+                Ok(0) => break,
+                Ok(copied) => done = done.saturating_add(copied).min(len),
+                Err(source) if self.mode == Reflink::Always => {
+                    return Err(
+                        NotShared { place: out.place(), layer: run.layer, source: Some(source) }.into()
+                    );
+                }
+                // Reading and writing will tell better what is wrong, if anything is.
+                Err(_) => break,
+            }
+        }
+        if way == Way::Share {
+            self.shared.fetch_add(done, Ordering::Relaxed);
+        }
+        Ok(DiskRange::new(start, DiskOffset(start.0.saturating_add(done))))
+    }
+}
+
+fn layers(disk: &dyn VirtualDisk) -> impl Iterator<Item = (LayerIndex, &dyn ReadAt)> {
+    let indices = (0..STACK_DEPTH_MAX).map(LayerIndex);
+    indices.map_while(|index| Some((index, disk.layer(index)?)))
+}
+
+/// The whole blocks in `len` bytes that lie at `from` and belong at `at`: how many bytes precede them, and their length.
+fn whole_blocks(at: FileOffset, from: FileOffset, len: u64, unit: u64) -> Option<(u64, u64)> {
+    let skip = at.0.checked_next_multiple_of(unit)?.checked_sub(at.0)?;
+    let whole = len.checked_sub(skip)?.checked_div(unit)?.checked_mul(unit)?;
+    (whole > 0 && from.0.checked_add(skip)?.is_multiple_of(unit)).then_some((skip, whole))
+}
+
+/// Asks the file system once for each of those that sources lie on.
+struct Probe<'a> {
+    stage: &'a StagedFile,
+    known: Vec<(u64, Way)>,
+}
+
+impl Probe<'_> {
+    /// How the bytes of a source get into the artifact, and what the system says where it shares nothing.
+    fn way(&mut self, source: &File) -> Result<(Way, Option<io::Error>), SinkError> {
+        let device = device_of(source);
+        let known = self.known.iter().find(|(known, _)| Some(*known) == device);
+        if let Some((_, way @ (Way::Share | Way::Copy))) = known {
+            return Ok((*way, None));
+        }
+        let (way, refusal) = match self.stage.try_clone_of(source)? {
+            Ok(()) => (Way::Share, None),
+            Err(refusal) if self.stage.is_served_with(source) => (Way::Copy, Some(refusal)),
+            Err(refusal) => (Way::Read, Some(refusal)),
+        };
+        self.known.extend(device.map(|device| (device, way)));
+        Ok((way, refusal))
+    }
+}
+
+#[cfg(unix)]
+fn device_of(file: &File) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().ok().map(|metadata| metadata.dev())
+}
+
+#[cfg(not(unix))]
+fn device_of(_: &File) -> Option<u64> {
+    None
+}
