@@ -50,6 +50,8 @@ mod peers;
 #[cfg(test)]
 mod plain_sources;
 #[cfg(test)]
+mod reflinks;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod samples;

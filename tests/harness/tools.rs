@@ -54,6 +54,8 @@ pub(crate) enum Confinement {
     NoPrivilege,
     /// The outside: mounts are seen by the executable alone, and go with it.
     OwnMounts,
+    /// The same, for file systems on devices, which takes root.
+    OwnDeviceMounts,
 }
 
 impl Confinement {
@@ -66,6 +68,9 @@ impl Confinement {
                 &["unshare", "--map-root-user", "--mount"],
                 &["unshare", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"],
             ),
+            Self::OwnDeviceMounts => {
+                (&["unshare", "--mount"], &["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"])
+            }
         };
         if succeeds(probe) {
             return Some(wrapper);

@@ -44,13 +44,17 @@ pub struct NotShared {
     pub source: Option<io::Error>,
 }
 
+/// Shortest run that is shared, in bytes: a shorter one saves less than it costs, as every border of what is shared is two
+/// more extents of the file, and one more system call.
+const SHARED_MIN: u64 = 64 << 10;
+
 /// How the bytes of each layer get into an artifact.
 #[derive(Debug, Default)]
 pub(crate) struct Sharing {
     mode: Reflink,
     /// By layer.
     ways: Vec<Way>,
-    /// What the file system shares is a multiple of this, in bytes, and lies at one.
+    /// What the file system shares is a multiple of this, in bytes, and lies at one; never 0.
     unit: u64,
     shared: AtomicU64,
 }
@@ -162,11 +166,11 @@ fn layers(disk: &dyn VirtualDisk) -> impl Iterator<Item = (LayerIndex, &dyn Read
     indices.map_while(|index| Some((index, disk.layer(index)?)))
 }
 
-/// The whole blocks in `len` bytes that lie at `from` and belong at `at`: how many bytes precede them, and their length.
+/// The whole blocks, if they are worth it, in `len` bytes that lie at `from` and belong at `at`: how many bytes precede them, and their length.
 fn whole_blocks(at: FileOffset, from: FileOffset, len: u64, unit: u64) -> Option<(u64, u64)> {
     let skip = at.0.checked_next_multiple_of(unit)?.checked_sub(at.0)?;
     let whole = len.checked_sub(skip)?.checked_div(unit)?.checked_mul(unit)?;
-    (whole > 0 && from.0.checked_add(skip)?.is_multiple_of(unit)).then_some((skip, whole))
+    (whole >= SHARED_MIN && from.0.checked_add(skip)?.is_multiple_of(unit)).then_some((skip, whole))
 }
 
 /// Asks the file system once for each of those that sources lie on.
@@ -202,4 +206,50 @@ fn device_of(file: &File) -> Option<u64> {
 #[cfg(not(unix))]
 fn device_of(_: &File) -> Option<u64> {
     None
+}
+
+#[cfg(test)]
+impl Sharing {
+    /// Shares with each of so many layers.
+    pub(crate) fn everything(layers: usize) -> Self {
+        Self { ways: vec![Way::Share; layers], unit: 4096, ..Self::default() }
+    }
+
+    /// Has a file server copy each of so many layers.
+    pub(crate) fn copying(layers: usize) -> Self {
+        Self { ways: vec![Way::Copy; layers], unit: 4096, ..Self::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// As few bytes as possible are left out at either end, and none of what is shared lies outside.
+        #[test]
+        fn whole_blocks_are_all_that_lie_in_the_run(
+            (at, from) in (0_u64..40_000, 0_u64..40_000, any::<bool>())
+                .prop_map(|(at, from, alike)| (at, if alike { at + from / 4096 * 4096 } else { from })),
+            len in 0_u64..300_000,
+        ) {
+            let blocks = |start: u64| start.div_ceil(4096)..(start + len) / 4096;
+            let found = whole_blocks(FileOffset(at), FileOffset(from), len, 4096);
+            let expected = blocks(at);
+            let count = expected.end.saturating_sub(expected.start);
+            if count * 4096 < SHARED_MIN || at % 4096 != from % 4096 {
+                prop_assert_eq!(found, None);
+            } else {
+                prop_assert_eq!(found, Some((expected.start * 4096 - at, count * 4096)));
+            }
+        }
+    }
+
+    #[test]
+    fn positions_at_the_end_of_64_bits_share_nothing() {
+        assert_eq!(whole_blocks(FileOffset(u64::MAX), FileOffset(u64::MAX), u64::MAX, 4096), None);
+        assert_eq!(whole_blocks(FileOffset(1), FileOffset(u64::MAX - 4094), u64::MAX, 4096), None);
+    }
 }

@@ -166,13 +166,13 @@ impl<S: Stage> VhdxFile<S> {
 
     /// The same, but room that is taken at once could not be shared: it takes the room for what precedes the payload, which
     /// also shows whether the file system allocates, and the rest at the end.
-    fn shared(stage: S, layout: ImageLayout, sharing: Sharing) -> Result<Self, SinkError> {
+    pub(crate) fn shared(stage: S, layout: ImageLayout, sharing: Sharing) -> Result<Self, SinkError> {
         let room = stage.allocate(layout.prologue_len())?;
         stage.set_len(layout.file_len())?;
         Self::begin(stage, layout, room, sharing)
     }
 
-    fn sharing(self, sharing: Sharing) -> Self {
+    pub(crate) fn sharing(self, sharing: Sharing) -> Self {
         Self { sharing: Arc::new(sharing), ..self }
     }
 

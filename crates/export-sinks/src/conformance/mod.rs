@@ -10,6 +10,8 @@ mod frames;
 mod images;
 pub(crate) mod model;
 mod pipeline;
+#[cfg(target_os = "linux")]
+mod placed;
 mod subjects;
 
 use std::num::NonZeroUsize;
