@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[cfg(unix)]
 mod bench;
 mod ci;
 mod fixtures;
@@ -21,6 +22,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    #[cfg(unix)]
     /// Measure the program side by side with other tools
     Bench(bench::Arguments),
     /// Every check that a change must pass, stopping at the first that fails
@@ -37,6 +39,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let status = match Arguments::parse().task {
+        #[cfg(unix)]
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Ci => ci::run(),
         Task::Fixtures { check } => fixtures::run(check),

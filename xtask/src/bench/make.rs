@@ -24,8 +24,6 @@ const VERSION: u32 = 1;
 
 /// A disk's files.
 pub(super) struct Made {
-    /// The folder that holds nothing else.
-    pub(super) folder: PathBuf,
     /// The newest image.
     pub(super) leaf: PathBuf,
     /// Whether they were there before.
@@ -46,7 +44,7 @@ pub(super) fn ensure(disk: &Disk, parent: &Path) -> io::Result<Made> {
         write(disk, &folder)?;
         fs::write(folder.join(STAMP), stamp)?;
     }
-    Ok(Made { folder, leaf, found })
+    Ok(Made { leaf, found })
 }
 
 /// Whether `ensure` would find the disk below `parent`.
@@ -292,7 +290,7 @@ mod tests {
         assert!(ensure(&disk, folder.path()).unwrap().found);
         let other = Disk { seed: 4, ..small() };
         assert!(!ensure(&other, folder.path()).unwrap().found);
-        fs::remove_file(made.folder.join("small.vhdx")).unwrap();
+        fs::remove_file(made.leaf).unwrap();
         assert!(!is_made(&other, folder.path()));
     }
 }
