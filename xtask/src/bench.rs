@@ -92,6 +92,8 @@ enum BenchError {
     Program(#[source] io::Error),
     #[error("cannot take signals")]
     Signals(#[source] io::Error),
+    #[error("cannot remove what is not needed")]
+    Folder(#[source] io::Error),
     #[error(transparent)]
     Place(#[from] place::PlaceError),
     #[error(
@@ -167,12 +169,12 @@ impl Arguments {
         let on_disk = || Place::take(workspace_root().join("target/bench"), Keep::Disks);
         let counts = if self.no_instructions { &[][..] } else { &Count::ALL };
         match self.place {
-            Where::Tmpfs => self.measure_in("tmpfs", in_memory()?, counts, session),
-            Where::Disk => self.measure_in("disk", on_disk()?, counts, session),
+            Where::Tmpfs => self.measure_in("tmpfs", &in_memory()?, counts, session),
+            Where::Disk => self.measure_in(report::ON_DISK, &on_disk()?, counts, session),
             Where::Both => {
-                self.measure_in("tmpfs", in_memory()?, counts, session)?;
+                self.measure_in("tmpfs", &in_memory()?, counts, session)?;
                 // Instructions are the same everywhere.
-                self.measure_in("disk", on_disk()?, &[], session)
+                self.measure_in(report::ON_DISK, &on_disk()?, &[], session)
             }
         }
     }
@@ -180,7 +182,7 @@ impl Arguments {
     fn measure_in(
         &self,
         label: &str,
-        mut place: Place,
+        place: &Place,
         counts: &[Count],
         session: &mut Session,
     ) -> Result<(), BenchError> {
@@ -194,10 +196,11 @@ impl Arguments {
         }
         let is_sharing = |task: &Task<'_>| task.needs() == FileSystem::Reflinks;
         let (sharing, tasks): (Vec<_>, Vec<_>) = tasks.into_iter().partition(is_sharing);
+        place.forget_all_but(&plan::inputs(&tasks)).map_err(BenchError::Folder)?;
         let needed = plan::peak(&tasks, place.keep(), |input| place.missing(input));
-        check_room(&place, needed.max(plan::peak(&sharing, Keep::Nothing, Input::room)))?;
-        session.do_all(label, &mut place, &tasks)?;
-        if sharing.is_empty() { Ok(()) } else { measure_sharing(label, &place, &sharing, session) }
+        check_room(place, needed.max(plan::peak(&sharing, Keep::Nothing, Input::room)))?;
+        session.do_all(label, place, &tasks)?;
+        if sharing.is_empty() { Ok(()) } else { measure_sharing(label, place, &sharing, session) }
     }
 }
 
@@ -210,8 +213,8 @@ fn measure_sharing(
 ) -> Result<(), BenchError> {
     match Xfs::mount(place.root()) {
         Ok(xfs) => {
-            let mut inner = Place::take(xfs.folder().join("bench"), Keep::Nothing)?;
-            session.do_all(&format!("XFS on {label}"), &mut inner, tasks)?;
+            let inner = Place::take(xfs.folder().join("bench"), Keep::Nothing)?;
+            session.do_all(&format!("XFS on {label}"), &inner, tasks)?;
         }
         Err(why) => tasks.iter().for_each(|task| session.skip(label, task.name(), why.clone())),
     }

@@ -1,7 +1,7 @@
 //! A folder where disks, flattened disks and results lie during a benchmark, and how much room it has.
 //!
-//! Whatever is made there goes when the place is dropped, except for disks that were there before, and those of a
-//! folder on disk, which are kept for the next time.
+//! Whatever lies there goes when the place is dropped, except for the disks of a folder that keeps them for the next
+//! time.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -42,12 +42,12 @@ impl Input {
     }
 }
 
-/// What becomes of disks that were made in a place.
+/// What becomes of the disks in a place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Keep {
     /// They stay for the next benchmark.
     Disks,
-    /// They go as soon as nobody needs them any more.
+    /// They go as soon as nobody needs them any more: memory is dear.
     Nothing,
 }
 
@@ -55,8 +55,6 @@ pub(super) enum Keep {
 pub(super) struct Place {
     root: PathBuf,
     keep: Keep,
-    /// Those that were not there before.
-    made: BTreeSet<DiskName>,
     _lock: File,
 }
 
@@ -82,7 +80,7 @@ impl Place {
             Err(fs::TryLockError::WouldBlock) => return Err(PlaceError::Taken(root)),
             Err(fs::TryLockError::Error(source)) => return Err(unusable(source)),
         }
-        let place = Self { root: root.clone(), keep, made: BTreeSet::new(), _lock: lock };
+        let place = Self { root: root.clone(), keep, _lock: lock };
         place.remove(FLAT).and_then(|()| place.clear_results()).map_err(unusable)?;
         Ok(place)
     }
@@ -117,13 +115,8 @@ impl Place {
     }
 
     /// Makes the disk if it is not there. Its leaf, relative to the place, and whether it is new.
-    pub(super) fn make(&mut self, name: DiskName) -> io::Result<(String, bool)> {
-        let disk = name.disk();
-        if !make::is_made(&disk, &self.root) {
-            // Half of it must go as well.
-            self.made.insert(name);
-        }
-        let made = make::ensure(&disk, &self.root)?;
+    pub(super) fn make(&self, name: DiskName) -> io::Result<(String, bool)> {
+        let made = make::ensure(&name.disk(), &self.root)?;
         Ok((name.leaf(), !made.found))
     }
 
@@ -140,12 +133,12 @@ impl Place {
     }
 
     /// Removes what is not among `needed` any more.
-    pub(super) fn forget_all_but(&mut self, needed: &BTreeSet<Input>) -> io::Result<()> {
+    pub(super) fn forget_all_but(&self, needed: &BTreeSet<Input>) -> io::Result<()> {
         for name in DiskName::ALL {
             if !needed.contains(&Input::Flat(name)) {
                 self.remove(&flat(name))?;
             }
-            if self.keep == Keep::Nothing && !needed.contains(&Input::Disk(name)) && self.made.remove(&name) {
+            if self.keep == Keep::Nothing && !needed.contains(&Input::Disk(name)) {
                 self.remove(name.name())?;
             }
         }
@@ -213,32 +206,51 @@ pub(super) fn memory(key: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
+    fn left_in(root: &Path) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(root) else { return Vec::new() };
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
     #[test]
-    fn what_was_made_goes_and_what_was_there_stays() {
+    fn only_disks_stay_and_only_where_they_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("bench");
-        {
-            let mut place = Place::take(root.clone(), Keep::Nothing).unwrap();
-            assert!(place.missing(Input::Disk(DiskName::Small)) > 40_000_000);
+        for (keep, left) in [(Keep::Disks, vec!["small"]), (Keep::Nothing, vec![])] {
+            let place = Place::take(root.clone(), keep).unwrap();
             let (leaf, is_new) = place.make(DiskName::Small).unwrap();
-            assert!(is_new && root.join(leaf).exists());
-            assert_eq!(place.missing(Input::Disk(DiskName::Small)), 0);
+            assert_eq!(is_new, keep == Keep::Disks);
+            assert!(root.join(leaf).exists());
             fs::write(root.join("out/result"), "").unwrap();
             fs::write(root.join(place.flat(DiskName::Small).unwrap()), "").unwrap();
-            assert!(matches!(Place::take(root.clone(), Keep::Nothing), Err(PlaceError::Taken(_))));
             place.forget_all_but(&[Input::Disk(DiskName::Small)].into()).unwrap();
             assert!(root.join("small").exists() && !root.join("flat/small.raw").exists());
+            drop(place);
+            assert_eq!(left_in(&root), left);
         }
         assert!(!root.exists());
-        for keep in [Keep::Disks, Keep::Nothing] {
-            let mut place = Place::take(root.clone(), keep).unwrap();
-            let (_, is_new) = place.make(DiskName::Small).unwrap();
-            assert_eq!(is_new, keep == Keep::Disks);
-            place.forget_all_but(&BTreeSet::new()).unwrap();
-            assert!(root.join("small/small-01.avhdx").exists());
+    }
+
+    #[test]
+    fn a_place_is_had_by_one_benchmark_and_knows_what_it_still_takes() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().to_owned();
+        let place = Place::take(root.clone(), Keep::Nothing).unwrap();
+        assert!(matches!(Place::take(root.clone(), Keep::Nothing), Err(PlaceError::Taken(_))));
+        assert!(place.missing(Input::Disk(DiskName::Small)) > 40_000_000);
+        place.make(DiskName::Small).unwrap();
+        assert_eq!(place.missing(Input::Disk(DiskName::Small)), 0);
+        assert!(place.room().is_ok());
+    }
+
+    #[test]
+    fn what_a_killed_benchmark_left_goes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in ["flat", "out"] {
+            fs::create_dir(folder.path().join(path)).unwrap();
+            fs::write(folder.path().join(path).join("left"), "").unwrap();
         }
-        let left: Vec<_> = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left, ["small"]);
+        let _place = Place::take(folder.path().to_owned(), Keep::Nothing).unwrap();
+        assert!(!folder.path().join("flat").exists() && left_in(&folder.path().join("out")).is_empty());
     }
 
     #[test]

@@ -75,10 +75,11 @@ pub(super) fn peak(tasks: &[Task<'_>], keep: Keep, missing: impl Fn(Input) -> u6
 #[cfg(test)]
 mod tests {
     use super::super::disks::DiskName;
+    use super::super::instructions::Of;
     use super::*;
 
     fn count(disk: DiskName, room: u64) -> Count {
-        Count { name: "", line: "", input: Input::Disk(disk), room }
+        Count { name: "", line: "", input: Input::Disk(disk), of: Of::Blocks, room }
     }
 
     #[test]

@@ -66,8 +66,9 @@ pub(super) struct Counted {
     name: &'static str,
     command: &'static str,
     instructions: u64,
-    /// What they were spent on.
+    /// How many bytes they were spent on, and which.
     bytes: u64,
+    of: &'static str,
 }
 
 /// Something without numbers, and why.
@@ -140,7 +141,13 @@ impl Side {
 impl Counted {
     /// What callgrind counted for `count`.
     pub(super) fn new(count: &Count, instructions: u64) -> Self {
-        Self { name: count.name, command: count.line, instructions, bytes: count.bytes() }
+        Self {
+            name: count.name,
+            command: count.line,
+            instructions,
+            bytes: count.bytes(),
+            of: count.of.name(),
+        }
     }
 
     fn cells(&self) -> Vec<String> {
@@ -148,6 +155,7 @@ impl Counted {
             self.name.to_owned(),
             in_groups(self.instructions),
             in_groups(self.bytes),
+            self.of.to_owned(),
             format!("{:.3}", quotient(self.instructions, self.bytes)),
             self.command.to_owned(),
         ]
@@ -168,11 +176,14 @@ impl Report {
             text += &table(&COLUMNS, &cells);
             text += "medians of wall and processor seconds; the most memory of any run, in MiB (of the largest \
                      process where there are several)\n\n";
+            if self.rows.iter().any(|row| row.place == ON_DISK) {
+                text += "on disk, ours ends when the image is on stable storage; the others do not wait for that\n\n";
+            }
         }
         if !self.instructions.is_empty() {
             let cells: Vec<_> = self.instructions.iter().map(Counted::cells).collect();
             text += &table(&COUNT_COLUMNS, &cells);
-            text += "bytes: what the blocks hold that a guest can see; valgrind has no SHA extensions, so SHA-256 \
+            text += "valgrind has no SHA extensions, so SHA-256 \
                      is counted as its portable code\n\n";
         }
         let silent = |how, tasks: &[Silent]| {
@@ -184,6 +195,9 @@ impl Report {
     }
 }
 
+/// How rows say that their files lay on disk.
+pub(super) const ON_DISK: &str = "disk";
+
 const COLUMNS: [Column; 13] = [
     Column::Words("place"),
     Column::Words("work"),
@@ -193,17 +207,18 @@ const COLUMNS: [Column; 13] = [
     Column::Numbers("ratio"),
     Column::Numbers("bar"),
     Column::Words("verdict"),
-    Column::Numbers("cpu"),
+    Column::Numbers("cpu s"),
     Column::Numbers("theirs"),
-    Column::Numbers("peak"),
+    Column::Numbers("MiB"),
     Column::Numbers("theirs"),
     Column::Numbers("bar"),
 ];
 
-const COUNT_COLUMNS: [Column; 5] = [
+const COUNT_COLUMNS: [Column; 6] = [
     Column::Words("computation"),
     Column::Numbers("instructions"),
     Column::Numbers("bytes"),
+    Column::Words("of"),
     Column::Numbers("per byte"),
     Column::Words("command"),
 ];

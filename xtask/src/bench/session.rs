@@ -61,7 +61,7 @@ impl Session {
     pub(super) fn do_all(
         &mut self,
         label: &str,
-        place: &mut Place,
+        place: &Place,
         tasks: &[Task<'_>],
     ) -> Result<(), Interrupted> {
         let mut checked = BTreeSet::new();
@@ -94,7 +94,7 @@ impl Session {
     fn provide(
         &mut self,
         inputs: &[Input],
-        place: &mut Place,
+        place: &Place,
         checked: &mut BTreeSet<Input>,
     ) -> Result<(), TaskError> {
         for &input in inputs {
@@ -107,7 +107,7 @@ impl Session {
     }
 
     /// The input's path, relative to the place.
-    fn find_or_make(&self, input: Input, place: &mut Place) -> Result<String, TaskError> {
+    fn find_or_make(&self, input: Input, place: &Place) -> Result<String, TaskError> {
         let (path, is_new) = match input {
             Input::Disk(name) => place.make(name)?,
             Input::Flat(name) => {

@@ -79,7 +79,7 @@ impl Tool {
         self.path().is_none().then(said)
     }
 
-    /// The first line in which it says its version.
+    /// What it says of itself, in its first line.
     pub(super) fn version(self) -> Option<String> {
         let argument = match self {
             Self::SevenZip => None,
@@ -91,7 +91,7 @@ impl Tool {
         // GNU time's own goes to standard error.
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said);
-        said.lines().find(|line| line.chars().any(|c| c.is_ascii_digit())).map(|line| line.trim().to_owned())
+        said.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
     }
 }
 
