@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[cfg(unix)]
+mod bench;
 mod ci;
 mod fixtures;
 mod tidy;
@@ -20,6 +22,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    #[cfg(unix)]
+    /// Measure the program side by side with other tools
+    Bench(bench::Arguments),
     /// Every check that a change must pass, stopping at the first that fails
     Ci,
     /// Write the disk images below fixtures/ and their manifest
@@ -34,6 +39,8 @@ enum Task {
 
 fn main() -> ExitCode {
     let status = match Arguments::parse().task {
+        #[cfg(unix)]
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Ci => ci::run(),
         Task::Fixtures { check } => fixtures::run(check),
         Task::Tidy => tidy::run(),
