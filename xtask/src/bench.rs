@@ -20,6 +20,7 @@ use plan::Task;
 use report::Report;
 use rows::{FileSystem, Row};
 use session::{Interrupted, Session};
+use tools::Tool;
 use xfs::Xfs;
 
 mod content;
@@ -153,6 +154,9 @@ impl Arguments {
         let runner = Runner::new(program).map_err(BenchError::Signals)?;
         let machine = Machine::here(&runner);
         let mut session = Session::new(runner, self.runs.into());
+        if let Some(why) = Tool::Time.missing() {
+            session.skip("everywhere", "processor seconds and memory", why);
+        }
         let done = self.measure_everywhere(&mut session);
         let Session { rows, instructions, skipped, failed, .. } = session;
         let report = Report { machine, rows, instructions, skipped, failed };
