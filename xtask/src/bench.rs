@@ -20,6 +20,7 @@ use plan::Task;
 use report::Report;
 use rows::{FileSystem, Row};
 use session::{Interrupted, Session};
+use tools::Tool;
 use xfs::Xfs;
 
 mod content;
@@ -86,6 +87,8 @@ enum Where {
 enum BenchError {
     #[error("cannot make the disk `{disk}` in {}", folder.display())]
     Make { disk: &'static str, folder: PathBuf, source: io::Error },
+    #[error("nothing has `{filter}` in its name; there are {}", names.join(", "))]
+    NoSuch { filter: String, names: Vec<&'static str> },
     #[error("cannot build the program")]
     Build(#[from] program::BuildError),
     #[error("cannot find the program")]
@@ -109,10 +112,10 @@ enum BenchError {
 
 /// Does what was asked for. Returns 0 if all of it could be done, and with `--strict` if every bar was held; else 1.
 pub(crate) fn run(arguments: &Arguments) -> u8 {
-    let done = match &arguments.make_only {
+    let done = arguments.check_filter().and_then(|()| match &arguments.make_only {
         Some(folder) => arguments.make_disks(folder).map(|()| true),
         None => arguments.measure(),
-    };
+    });
     match done {
         Ok(is_good) => u8::from(!is_good),
         Err(error) => {
@@ -130,6 +133,19 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
 impl Arguments {
     fn wants(&self, name: &str) -> bool {
         self.only.as_deref().is_none_or(|filter| name.contains(filter))
+    }
+
+    /// A filter that fits nothing is a slip, not a wish.
+    fn check_filter(&self) -> Result<(), BenchError> {
+        let works = Row::ALL.iter().map(|row| row.name).chain(Count::ALL.iter().map(|count| count.name));
+        let disks = DiskName::ALL.into_iter().map(DiskName::name);
+        let names: Vec<_> = if self.make_only.is_some() { disks.collect() } else { works.collect() };
+        match &self.only {
+            Some(filter) if !names.iter().any(|name| self.wants(name)) => {
+                Err(BenchError::NoSuch { filter: filter.clone(), names })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn make_disks(&self, folder: &Path) -> Result<(), BenchError> {
@@ -153,6 +169,9 @@ impl Arguments {
         let runner = Runner::new(program).map_err(BenchError::Signals)?;
         let machine = Machine::here(&runner);
         let mut session = Session::new(runner, self.runs.into());
+        if let Some(why) = Tool::Time.missing() {
+            session.skip("everywhere", "processor seconds and memory", why);
+        }
         let done = self.measure_everywhere(&mut session);
         let Session { rows, instructions, skipped, failed, .. } = session;
         let report = Report { machine, rows, instructions, skipped, failed };

@@ -177,7 +177,7 @@ impl Report {
             text += "medians of wall and processor seconds; the most memory of any run, in MiB (of the largest \
                      process where there are several)\n\n";
             if self.rows.iter().any(|row| row.place == ON_DISK) {
-                text += "on disk, ours ends when the image is on stable storage; the others do not wait for that\n\n";
+                text += "on disk, our program ends when its image is on stable storage; others do not wait for that\n\n";
             }
         }
         if !self.instructions.is_empty() {
