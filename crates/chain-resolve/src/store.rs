@@ -233,13 +233,14 @@ fn next_data(file: &File, at: FileOffset, end: FileOffset) -> Range<FileOffset> 
     use rustix::fs::SeekFrom::{Data, Hole};
     use rustix::io::Errno;
     let start = match rustix::fs::seek(file, Data(at.0)) {
-        Ok(start) => start.clamp(at.0, end.0),
+        Ok(start) if start >= end.0 => return end..end,
+        Ok(start) => start.max(at.0),
         // No data up to the end of the file. What lies behind that is no hole, but missing.
         Err(Errno::NXIO) if file.byte_len().is_ok_and(|len| len >= end.0) => return end..end,
         Err(_) => return at..end,
     };
     let hole = rustix::fs::seek(file, Hole(start)).unwrap_or(end.0);
-    FileOffset(start)..FileOffset(hole.clamp(start, end.0))
+    FileOffset(start)..FileOffset(hole.max(start))
 }
 
 #[cfg(not(target_os = "linux"))]

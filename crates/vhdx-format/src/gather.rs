@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 
 use crate::{Content, DiskOffset, Extent, FileOffset, LayerIndex, ReadAt, ReadError, VirtualDisk};
 
@@ -20,6 +21,8 @@ const SPAN_MAX: u64 = 256 << 10;
 pub struct Gatherer {
     runs: BTreeMap<LayerIndex, Vec<Run>>,
     neighbourhood: Vec<u8>,
+    /// The last stretch of each image that its source said to be data.
+    stretches: BTreeMap<LayerIndex, Range<FileOffset>>,
 }
 
 /// A run of one image, and where its bytes go.
@@ -62,7 +65,8 @@ impl Gatherer {
         }
         let read = self.runs.iter().try_for_each(|(layer, runs)| {
             let source = disk.layer(*layer).ok_or(ReadError::NoSuchLayer(*layer))?;
-            let source = Source { layer: *layer, bytes: source };
+            let stretch = self.stretches.entry(*layer).or_insert(FileOffset(0)..FileOffset(0));
+            let mut source = Source { layer: *layer, bytes: source, stretch };
             neighbours(runs).try_for_each(|group| source.read(group, &mut self.neighbourhood, buf))
         });
         self.runs.values_mut().for_each(Vec::clear);
@@ -89,10 +93,11 @@ fn neighbours(mut runs: &[Run]) -> impl Iterator<Item = &[Run]> {
 struct Source<'a> {
     layer: LayerIndex,
     bytes: &'a dyn ReadAt,
+    stretch: &'a mut Range<FileOffset>,
 }
 
 impl Source<'_> {
-    fn read(&self, group: &[Run], neighbourhood: &mut Vec<u8>, buf: &mut [u8]) -> Result<(), ReadError> {
+    fn read(&mut self, group: &[Run], neighbourhood: &mut Vec<u8>, buf: &mut [u8]) -> Result<(), ReadError> {
         if let [first, .., last] = group
             && let Ok(len) = usize::try_from(last.end().saturating_sub(first.at.0))
         {
@@ -110,27 +115,34 @@ impl Source<'_> {
         group.iter().try_for_each(|run| {
             let target = target(*run, buf);
             let len = u64::try_from(target.len()).unwrap_or(u64::MAX);
-            let failed = |source| ReadError::Payload { layer: self.layer, at: run.at, len, source };
+            let (layer, at) = (self.layer, run.at);
+            let failed = |source| ReadError::Payload { layer, at, len, source };
             self.read_stored(run.at, target).map_err(failed)
         })
     }
 
     /// Reads what is there and leaves out what the source knows to be a hole.
-    fn read_stored(&self, mut at: FileOffset, mut buf: &mut [u8]) -> io::Result<()> {
+    fn read_stored(&mut self, mut at: FileOffset, mut buf: &mut [u8]) -> io::Result<()> {
         while !buf.is_empty() {
             let end = FileOffset(at.0.saturating_add(u64::try_from(buf.len()).unwrap_or(u64::MAX)));
-            let data = self.bytes.next_data(at, end)?;
-            let (hole, rest) = split(buf, data.start.0.saturating_sub(at.0));
+            let data = self.next_data(at, end)?;
+            let (hole, rest) = split(buf, data.start.since(at));
             hole.fill(0);
-            let (stored, rest) = split(rest, data.end.0.saturating_sub(data.start.0));
-            if stored.is_empty() && !rest.is_empty() {
-                // A source that is sure of nothing is read.
-                return self.bytes.read_exact_at(data.start, rest);
-            }
+            let (stored, rest) = split(rest, data.end.since(data.start));
             self.bytes.read_exact_at(data.start, stored)?;
             (at, buf) = (data.end, rest);
         }
         Ok(())
+    }
+
+    /// The next run of data that is worth a read, from `at` on and up to `end`; empty only at `end`.
+    fn next_data(&mut self, at: FileOffset, end: FileOffset) -> io::Result<Range<FileOffset>> {
+        if !self.stretch.contains(&at) {
+            let found = self.bytes.next_data(at, end)?;
+            // An answer that leads nowhere is none: then all is read.
+            *self.stretch = if found.is_empty() && found.start < end { at..end } else { found };
+        }
+        Ok(self.stretch.start.clamp(at, end)..self.stretch.end.clamp(at, end))
     }
 }
 
@@ -217,6 +229,74 @@ mod tests {
     fn data(start: u64, len: u64, layer: usize, at: u64) -> Extent<Content> {
         let content = Content::Data { layer: LayerIndex(layer), at: FileOffset(at) };
         Extent { start: DiskOffset(start), len, content }
+    }
+
+    /// An image of mostly holes, which knows of them and counts how often it is asked.
+    struct Sparse {
+        /// Ascending and disjoint; all bytes in them are ones.
+        data: Vec<Range<u64>>,
+        asked: AtomicUsize,
+    }
+
+    impl ReadAt for Sparse {
+        fn read_exact_at(&self, at: FileOffset, buf: &mut [u8]) -> io::Result<()> {
+            let end = at.0 + buf.len() as u64;
+            assert!(
+                buf.is_empty() || self.data.iter().any(|data| data.start <= at.0 && end <= data.end),
+                "{at:?}"
+            );
+            buf.fill(1);
+            Ok(())
+        }
+
+        fn byte_len(&self) -> io::Result<u64> {
+            Ok(u64::MAX)
+        }
+
+        fn next_data(&self, at: FileOffset, end: FileOffset) -> io::Result<Range<FileOffset>> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            let found = self.data.iter().find(|data| data.end > at.0 && data.start < end.0);
+            Ok(found.map_or(end..end, |data| FileOffset(data.start.max(at.0))..FileOffset(data.end)))
+        }
+    }
+
+    struct OneSparse(Sparse);
+
+    impl VirtualDisk for OneSparse {
+        fn geometry(&self) -> &Geometry {
+            unreachable!("nobody asks")
+        }
+
+        fn extents(&self, _: DiskRange) -> Extents<'_> {
+            unreachable!("nobody asks")
+        }
+
+        fn layer(&self, _: LayerIndex) -> Option<&dyn ReadAt> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn holes_are_left_out_and_a_stretch_of_data_is_asked_for_once() {
+        let data = vec![1000..5000, 9000..9001, 20_000..900_000];
+        let disk = OneSparse(Sparse { data: data.clone(), asked: AtomicUsize::new(0) });
+        let mut gatherer = Gatherer::default();
+        let mut buf = vec![0xEE; 1 << 20];
+        for part in 0..256_u64 {
+            let (start, len) = (part * 4096, 4096);
+            let buf = &mut buf[start as usize..][..len as usize];
+            gatherer.read(&disk, DiskOffset(start), &[data_at(start, len)], buf).unwrap();
+        }
+        for (at, byte) in (0_u64..).zip(&buf) {
+            assert_eq!(*byte, u8::from(data.iter().any(|data| data.contains(&at))), "at {at}");
+        }
+        // For each part of 4 KiB that lies in a hole or on its border, but not for the 214 that lie in the long stretch.
+        let asked = disk.0.asked.load(Ordering::Relaxed);
+        assert!(asked < 60, "{asked}");
+    }
+
+    fn data_at(start: u64, len: u64) -> Extent<Content> {
+        data(start, len, 0, start)
     }
 
     /// What is at stake: sectors in turn from two images, `count` in all.

@@ -28,6 +28,12 @@ impl DiskOffset {
 }
 
 impl FileOffset {
+    /// How many bytes `self` lies behind `earlier`; 0 where it does not.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
     /// The position `len` bytes further on, or `None` past the end of 64 bits.
     #[must_use]
     pub fn checked_add(self, len: u64) -> Option<Self> {

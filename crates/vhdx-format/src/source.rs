@@ -17,8 +17,11 @@ pub trait ReadAt: Send + Sync {
     /// The length in bytes, asked anew each time.
     fn byte_len(&self) -> io::Result<u64>;
 
-    /// The first run of bytes at or behind `at` that may hold data, up to `end`. What lies between `at` and the run, or
-    /// `end` where there is no run and the answer is `end..end`, is known to be zeros without being read.
+    /// The first run of bytes at or behind `at` that may hold data, if it starts before `end`. What lies between `at` and the
+    /// run, or `end` where there is no run and the answer is `end..end`, is known to be zeros without being read.
+    ///
+    /// The run may go on behind `end`: finding its end can take the system as long as reading it, so whoever asks again
+    /// and again should remember it.
     ///
     /// A source that knows nothing of holes has none, which is what this says unless it is overridden.
     fn next_data(&self, at: FileOffset, end: FileOffset) -> io::Result<Range<FileOffset>> {
