@@ -27,6 +27,7 @@ pub struct Target {
     overwrite: Overwrite,
     forbidden: Vec<FileIdentity>,
     checks_space: bool,
+    caches: bool,
 }
 
 /// A target may not be written.
@@ -89,7 +90,7 @@ impl Target {
     /// A target of that name.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, overwrite: Overwrite) -> Self {
-        Self { path: path.into(), overwrite, forbidden: Vec::new(), checks_space: true }
+        Self { path: path.into(), overwrite, forbidden: Vec::new(), checks_space: true, caches: true }
     }
 
     /// Adds files that must not be written, whatever they are called: all that is read.
@@ -104,6 +105,13 @@ impl Target {
     #[must_use]
     pub fn without_space_check(mut self) -> Self {
         self.checks_space = false;
+        self
+    }
+
+    /// Lets as little as possible of the file stay in the page cache, for artifacts that push out what others read.
+    #[must_use]
+    pub fn without_caching(mut self) -> Self {
+        self.caches = false;
         self
     }
 
@@ -129,6 +137,10 @@ impl Target {
 
     pub(crate) fn checks_space(&self) -> bool {
         self.checks_space
+    }
+
+    pub(crate) fn caches(&self) -> bool {
+        self.caches
     }
 
     /// The directory that the file lies in.
