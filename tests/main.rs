@@ -44,6 +44,8 @@ mod memory;
 #[cfg(test)]
 mod names;
 #[cfg(test)]
+mod page_cache;
+#[cfg(test)]
 mod parents;
 #[cfg(test)]
 mod peers;
