@@ -44,6 +44,9 @@ mod memory;
 #[cfg(test)]
 mod names;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod page_cache;
+#[cfg(test)]
 mod parents;
 #[cfg(test)]
 mod peers;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use chain_resolve::CacheUse;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use export_sinks::Compression;
 use vhdx_format::SectorSize;
@@ -189,6 +190,8 @@ pub(crate) struct ExportArgs {
     /// Share blocks with the sources where the file system can (raw and VHDX files), or fail, or never
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = Reflink::Auto)]
     pub(crate) reflink: Reflink,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
     /// Print the result as a JSON document
     #[arg(long)]
     pub(crate) json: bool,
@@ -243,6 +246,8 @@ pub(crate) struct HashArgs {
     /// Which digests: sha256, blksum
     #[arg(long, value_enum, value_name = "WHICH", value_delimiter = ',', default_value = "sha256,blksum")]
     pub(crate) digest: Vec<Digest>,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
     /// Print a JSON document
     #[arg(long)]
     pub(crate) json: bool,
@@ -265,11 +270,28 @@ pub(crate) struct VerifyArgs {
     /// Another folder in which parents of a VHDX may be found, by identity; may be repeated
     #[arg(long, value_name = "DIR")]
     pub(crate) parent_dir: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
     /// Print a JSON document
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) talk: TalkArgs,
+}
+
+/// What becomes of the page cache.
+#[derive(Debug, Args)]
+pub(crate) struct CacheArgs {
+    /// Leave the disks out of the page cache, which other programs may need more (on Linux; without effect elsewhere)
+    #[arg(long)]
+    no_cache: bool,
+}
+
+impl CacheArgs {
+    /// What is to become of the pages of disks.
+    pub(crate) fn cache_use(&self) -> CacheUse {
+        if self.no_cache { CacheUse::Dropped } else { CacheUse::Kept }
+    }
 }
 
 /// What is said besides the result.

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chain_resolve::{
-    Chain, ChangeError, FoundBy, OpenFile, ResolveError, SearchPolicy, SourceFile, SourceKinds, StoreError,
-    open_plain, resolve,
+    CacheUse, Chain, ChangeError, FoundBy, OpenFile, ResolveError, SearchPolicy, SourceFile, SourceKinds,
+    StoreError, open_plain, resolve,
 };
 use export_manifest::Format;
 use export_sinks::FileIdentity;
@@ -116,6 +116,14 @@ impl Disk {
         }
     }
 
+    /// Says that all of it is about to be read, and what is to become of that in the page cache.
+    pub(crate) fn expect_reading(&self, cache: CacheUse) {
+        match self {
+            Self::Chain(chain) => chain.expect_reading(cache),
+            Self::Plain(plain) => plain.file.expect_reading(cache),
+        }
+    }
+
     /// The files, leaf first.
     pub(crate) fn links(&self) -> Vec<Link<'_>> {
         match self {
@@ -160,7 +168,7 @@ impl Disk {
     /// The file that holds the disk, or its leaf, as it was opened.
     pub(crate) fn file(&self) -> &dyn ReadAt {
         match self {
-            Self::Chain(chain) => chain.leaf().handle(),
+            Self::Chain(chain) => chain.leaf().bytes(),
             Self::Plain(plain) => &*plain.file,
         }
     }

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use chain_resolve::{Request, SelectError, SelectedDisk, Selection, select};
+use chain_resolve::{CacheUse, Request, SelectError, SelectedDisk, Selection, select};
 use export_manifest::Format;
 use export_sinks::{Compression, DigestChoice, GzipLevel, Overwrite, Reflink, XzLevel, ZstdLevel};
 use vhdx_format::geometry::default_block_size;
@@ -87,6 +87,7 @@ pub(crate) struct ExportPlan {
     pub(crate) overwrite: Overwrite,
     pub(crate) space_check: SpaceCheck,
     pub(crate) reflink: Reflink,
+    pub(crate) cache: CacheUse,
     pub(crate) artifact: Artifact,
     pub(crate) digests: DigestChoice,
     pub(crate) sidecars: Sidecars,
@@ -136,6 +137,7 @@ impl ExportPlan {
             sidecars,
             overwrite: if args.force { Overwrite::Replace } else { Overwrite::Refuse },
             space_check: if args.no_space_check { SpaceCheck::Waived } else { SpaceCheck::Required },
+            cache: args.cache.cache_use(),
             results: match (args.json, args.talk.quiet) {
                 (true, _) => Results::Json,
                 (false, true) => Results::Nothing,

@@ -9,6 +9,7 @@ use vhdx_format::{
     DiskRange, Extents, Geometry, ImageError, Layer, LayerIndex, LayerStack, ReadAt, VirtualDisk,
 };
 
+use crate::page_cache::CacheUse;
 use crate::store::{OpenFile, SourceFile};
 
 /// How a file of a chain was found.
@@ -43,6 +44,12 @@ impl ChainFile {
     #[must_use]
     pub fn handle(&self) -> &File {
         &self.handle.file
+    }
+
+    /// The bytes of the file: not the disk, and not the image as its log would leave it.
+    #[must_use]
+    pub fn bytes(&self) -> &dyn ReadAt {
+        &*self.handle
     }
 }
 
@@ -108,6 +115,13 @@ impl Chain {
     /// The files and their images, leaf first.
     pub fn links(&self) -> impl Iterator<Item = (&ChainFile, &Layer)> {
         self.files.iter().zip(self.stack.layers())
+    }
+
+    /// Says that the whole disk is about to be read, as [`OpenFile::expect_reading`] does of one file.
+    pub fn expect_reading(&self, cache: CacheUse) {
+        for file in &self.files {
+            file.handle.expect_reading(cache);
+        }
     }
 
     /// Asks every source whether it still is what it was when it was opened. Ask before publishing what was read.

@@ -25,6 +25,7 @@ mod keys;
 mod links;
 pub mod machine;
 mod names;
+mod page_cache;
 mod policy;
 mod resolve;
 mod select;
@@ -42,6 +43,7 @@ pub use error::{ResolveError, Tried, WhyNot};
 pub use folder::{Folder, FolderError};
 pub use keys::{OpenKeysError, open_keys};
 pub use links::{ImageIndex, ParentLink};
+pub use page_cache::CacheUse;
 pub use policy::{Refusal, SearchPolicy};
 pub use resolve::{open_image, resolve};
 pub use select::{

@@ -13,6 +13,7 @@ use std::time::SystemTime;
 use vhdx_format::{FileOffset, ReadAt};
 
 use crate::chain::ChangeError;
+use crate::page_cache::{CacheUse, Reading};
 
 /// Which file it is, whatever its name. Of a block device, which of its names: two of them are two files.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -86,6 +87,7 @@ pub struct OpenFile {
     pub(crate) file: File,
     pub(crate) source: SourceFile,
     is_device: bool,
+    reading: Reading,
 }
 
 impl OpenFile {
@@ -113,6 +115,12 @@ impl OpenFile {
         if self.is_device { device_sector(&self.file) } else { None }
     }
 
+    /// Says that all of it is about to be read, and what is to become of that in the page cache. Whoever looks at the
+    /// metadata alone has nothing to say.
+    pub fn expect_reading(&self, cache: CacheUse) {
+        self.reading.expect(&self.file, cache);
+    }
+
     /// Asks whether it still is what it was when it was opened. Ask before publishing what was read. A device has no
     /// time of change: of one, only another length is noticed.
     pub fn check_unchanged(&self) -> Result<(), ChangeError> {
@@ -136,7 +144,7 @@ impl OpenFile {
 
 impl ReadAt for OpenFile {
     fn read_exact_at(&self, at: FileOffset, buf: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(at, buf)
+        self.reading.read_exact_at(&self.file, at, buf)
     }
 
     fn byte_len(&self) -> io::Result<u64> {
@@ -172,7 +180,7 @@ pub fn open_plain(path: &Path, kinds: SourceKinds) -> Result<OpenFile, StoreErro
     check_kind(path, &metadata, kinds)?;
     let is_device = is_block_device(metadata.file_type());
     let source = if is_device { device(path, &file, &metadata) } else { regular(path, &metadata) };
-    Ok(OpenFile { source: source.map_err(failed)?, file, is_device })
+    Ok(OpenFile { source: source.map_err(failed)?, file, is_device, reading: Reading::default() })
 }
 
 fn regular(path: &Path, metadata: &Metadata) -> io::Result<SourceFile> {

@@ -7,7 +7,7 @@ mod words;
 use std::io;
 use std::path::Path;
 
-use chain_resolve::ChangeError;
+use chain_resolve::{CacheUse, ChangeError};
 use export_sinks::device::DeviceTarget;
 use export_sinks::{Cancel, ExportError, FileIdentity, Target};
 
@@ -60,6 +60,7 @@ pub(crate) fn run(args: ExportArgs) -> Result<(), Failure> {
     let mut told = Ok(());
     for job in &jobs {
         plan.note(&job.read);
+        job.disk.expect_reading(plan.cache);
         plan.note(slow_digest::warning(job.disk, plan.digests.sha256)?.as_slice());
         let written = job.write()?;
         // Whoever closes our output early still gets all disks.
@@ -91,6 +92,10 @@ fn place_of(plan: &ExportPlan, output: Output, sources: &[FileIdentity]) -> Resu
         Output::File(path) => {
             let target =
                 Target::new(path, plan.overwrite).forbid(sources.iter().cloned()).with_reflink(plan.reflink);
+            let target = match plan.cache {
+                CacheUse::Kept => target,
+                CacheUse::Dropped => target.without_caching(),
+            };
             target.check().map_err(ExportError::from)?;
             Ok(Place::File(match plan.space_check {
                 SpaceCheck::Required => target,

@@ -78,6 +78,7 @@ fn digests_of(
 ) -> Result<(u64, ContentDigests), Failure> {
     let selection = plan::selection_in(source, &args.choice, None)?;
     let disk = Disk::open(&selection.only_disk()?.leaf, &selection.policy, args.choice.sector_size)?;
+    disk.expect_reading(args.cache.cache_use());
     let failed = |error| match error {
         ExportError::Read(error) => disk.read_failure(error),
         other => Failure::Export(other),

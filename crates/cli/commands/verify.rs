@@ -131,7 +131,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<u8, Failure> {
     let restored = if is_stream {
         Ok(Restored::stream(geometry)?)
     } else {
-        Restored::open(&args.image, &args.parent_dir, geometry)?
+        Restored::open(&args.image, &args.parent_dir, geometry, args.cache.cache_use())?
     };
     let mut verified = Verified {
         image: &args.image,

@@ -54,6 +54,7 @@ mod differences;
 mod digest;
 mod digesting;
 mod discard;
+mod drop_behind;
 mod error;
 mod export;
 mod filled;

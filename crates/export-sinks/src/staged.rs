@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vhdx_format::{FileOffset, ReadError};
 
+use crate::drop_behind::{DropBehind, drop_pages};
 use crate::sink::{Room, Stage, WriteAt};
 use crate::target::found;
 use crate::{
@@ -33,11 +34,13 @@ pub struct StagedWriter {
     /// File systems let one thread at a time write into a file. Those that wait for it in the kernel keep a processor busy;
     /// those that wait here leave it to whoever reads or digests.
     turn: Mutex<()>,
+    /// There if the file is to leave the page cache.
+    drop_behind: Option<DropBehind>,
 }
 
 impl StagedWriter {
-    fn new(file: File, path: PathBuf) -> Self {
-        Self { file, path, turn: Mutex::default() }
+    fn new(file: File, path: PathBuf, drop_behind: Option<DropBehind>) -> Self {
+        Self { file, path, turn: Mutex::default(), drop_behind }
     }
 
     fn take_turn(&self) -> MutexGuard<'_, ()> {
@@ -83,9 +86,10 @@ impl StagedFile {
     }
 
     fn hold(file: File, path: PathBuf, target: &Target) -> Self {
+        let drop_behind = (!target.caches()).then(DropBehind::default);
         Self {
             partial: RemovedOnDrop(Some(path.clone())),
-            file: Arc::new(StagedWriter::new(file, path)),
+            file: Arc::new(StagedWriter::new(file, path, drop_behind)),
             target: target.path().to_owned(),
             directory: target.directory().to_owned(),
             overwrite: target.overwrite(),
@@ -156,7 +160,11 @@ impl Stage for StagedFile {
     }
 
     fn sync(&self) -> Result<(), SinkError> {
-        self.file.file.sync_all().map_err(|error| self.failed(Doing::Sync, error))
+        self.file.file.sync_all().map_err(|error| self.failed(Doing::Sync, error))?;
+        if self.file.drop_behind.is_some() {
+            drop_pages(&self.file.file);
+        }
+        Ok(())
     }
 
     /// Renames the file, syncs the directory. Without [`Overwrite::Replace`], a file that has appeared under
@@ -180,24 +188,11 @@ impl Stage for StagedFile {
 }
 
 impl WriteAt for StagedWriter {
-    #[cfg(unix)]
     fn write_all_at(&self, at: FileOffset, bytes: &[u8]) -> io::Result<()> {
         let _turn = self.take_turn();
-        std::os::unix::fs::FileExt::write_all_at(&self.file, bytes, at.0)
-    }
-
-    #[cfg(windows)]
-    fn write_all_at(&self, mut at: FileOffset, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match std::os::windows::fs::FileExt::seek_write(&self.file, bytes, at.0) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => {
-                    bytes = bytes.split_at(written).1;
-                    at = FileOffset(at.0.saturating_add(written as u64));
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        write_all_at(&self.file, at, bytes)?;
+        if let Some(drop_behind) = &self.drop_behind {
+            drop_behind.wrote(&self.file, bytes.len());
         }
         Ok(())
     }
@@ -210,6 +205,27 @@ impl WriteAt for StagedWriter {
     fn place(&self) -> Place {
         Place::File(self.path.clone())
     }
+}
+
+#[cfg(unix)]
+fn write_all_at(file: &File, at: FileOffset, bytes: &[u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, at.0)
+}
+
+#[cfg(windows)]
+fn write_all_at(file: &File, mut at: FileOffset, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match std::os::windows::fs::FileExt::seek_write(file, bytes, at.0) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                bytes = bytes.split_at(written).1;
+                at = FileOffset(at.0.saturating_add(written as u64));
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// A file that goes with its owner. The owner holds the lock of the file behind the name, so it is nobody else's.

@@ -28,6 +28,7 @@ pub struct Target {
     forbidden: Vec<FileIdentity>,
     checks_space: bool,
     reflink: Reflink,
+    caches: bool,
 }
 
 /// A target may not be written.
@@ -96,6 +97,7 @@ impl Target {
             forbidden: Vec::new(),
             checks_space: true,
             reflink: Reflink::Auto,
+            caches: true,
         }
     }
 
@@ -126,6 +128,13 @@ impl Target {
         self.reflink
     }
 
+    /// Lets as little as possible of the file stay in the page cache, for artifacts that push out what others read.
+    #[must_use]
+    pub fn without_caching(mut self) -> Self {
+        self.caches = false;
+        self
+    }
+
     /// The final name.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -148,6 +157,10 @@ impl Target {
 
     pub(crate) fn checks_space(&self) -> bool {
         self.checks_space
+    }
+
+    pub(crate) fn caches(&self) -> bool {
+        self.caches
     }
 
     /// The directory that the file lies in.

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chain_resolve::{ChangeError, ResolveError};
+use chain_resolve::{CacheUse, ChangeError, ResolveError};
 use export_manifest::{ArtifactProof, Format};
 use export_sinks::{
     BlockSums, Cancel, ContentDigests, Difference, DigestChoice, ExportError, Options, Sha256Digest, digest,
@@ -53,11 +53,15 @@ impl Restored {
         path: &Path,
         parent_dirs: &[PathBuf],
         geometry: Geometry,
+        cache: CacheUse,
     ) -> Result<Result<Self, Verdict>, Failure> {
         let choice = ChoiceArgs { parent_dir: parent_dirs.to_vec(), ..ChoiceArgs::default() };
         let policy = plan::selection_in(path, &choice, None)?.policy;
         match Disk::open_copy(path, &policy, geometry) {
-            Ok(disk) => Ok(Ok(Self::Disk(disk))),
+            Ok(disk) => {
+                disk.expect_reading(cache);
+                Ok(Ok(Self::Disk(disk)))
+            }
             Err(DiskError::Raw { source: RawError::Truncated { have, need }, .. }) => {
                 Ok(Err(Verdict::Truncated { have, want: need }))
             }
