@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use vhdx_format::{Content, DiskOffset, DiskRange, FileOffset, Gatherer, ReadError, VirtualDisk};
+use vhdx_format::{Content, DiskOffset, DiskRange, FileOffset, Gatherer, Holes, ReadError, VirtualDisk};
 
 use crate::digesting::{OrderedDigests, PieceDigests};
 use crate::filled::Reading;
@@ -51,10 +51,15 @@ impl Default for Options {
     }
 }
 
+/// Fewest pieces in flight where there are followers: 64 MiB. Where the disk is zeros, followers have more to do than the
+/// threads, and where it is not, less: the threads are to be that far ahead before the next zeros end.
+const AHEAD_MIN: usize = 16;
+
 /// How many pieces may be in flight: two for each thread (one being filled, one waiting its turn), two for the calling
-/// thread and two for each follower.
+/// thread and two for each follower, or [`AHEAD_MIN`].
 fn buffer_count(threads: usize, followers: usize) -> usize {
-    threads.saturating_add(followers).saturating_add(1).saturating_mul(2)
+    let least = if followers > 0 { AHEAD_MIN } else { 0 };
+    threads.saturating_add(followers).saturating_add(1).saturating_mul(2).max(least)
 }
 
 /// What an export did.
@@ -206,9 +211,17 @@ fn copy<S: Sink>(
         for _ in 0..threads {
             let encoder = acceptance.sink.encoder();
             let digests = options.digests;
-            let gatherer = Gatherer::default();
-            let worker =
-                Worker { disk, queue: &queue, gatherer, encoder, digests, done: done.clone(), stop: &stop };
+            let (holes, gatherer) = (Holes::default(), Gatherer::default());
+            let worker = Worker {
+                disk,
+                queue: &queue,
+                holes,
+                gatherer,
+                encoder,
+                digests,
+                done: done.clone(),
+                stop: &stop,
+            };
             let handle = thread::Builder::new().spawn_scoped(scope, move || worker.run());
             handles.push(handle.map_err(ExportError::Thread)?);
         }
@@ -257,6 +270,7 @@ enum Message<E> {
 struct Worker<'a, 'disk, E: Encode> {
     disk: &'disk dyn VirtualDisk,
     queue: &'a Mutex<Queue<'disk>>,
+    holes: Holes,
     gatherer: Gatherer,
     encoder: E,
     digests: DigestChoice,
@@ -282,10 +296,11 @@ impl<E: Encode> Worker<'_, '_, E> {
     }
 
     fn work(&mut self, taken: Taken) -> Result<Message<E::Encoded>, ExportError> {
-        let Taken { index, piece, buffer } = taken;
+        let Taken { index, mut piece, buffer } = taken;
+        let stored = piece.tally();
+        piece.extents = self.holes.leave_out(self.disk, &piece.extents)?;
         let placed = self.place(&piece)?;
         let reading = if self.digests.any() { Reading::All } else { Reading::Unplaced };
-        let stored = piece.tally();
         let piece = FilledPiece::read(self.disk, &piece, placed, reading, buffer, &mut self.gatherer)?;
         let digests = PieceDigests::of(&piece, self.digests);
         let encoded = self.encoder.encode(&piece)?;

@@ -183,8 +183,7 @@ impl Probe<'_> {
     /// How the bytes of a source get into the artifact, and what the system says where it shares nothing.
     fn way(&mut self, source: &File) -> Result<(Way, Option<io::Error>), SinkError> {
         let device = device_of(source);
-        let known = self.known.iter().find(|(known, _)| Some(*known) == device);
-        if let Some((_, way @ (Way::Share | Way::Copy))) = known {
+        if let Some((_, way)) = self.known.iter().find(|(known, _)| Some(*known) == device) {
             return Ok((*way, None));
         }
         let (way, refusal) = match self.stage.try_clone_of(source)? {

@@ -4,8 +4,6 @@
 //! neighbourhood is then read once and the runs are picked from it: a system call for each would take many times as long.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::ops::Range;
 
 use crate::{Content, DiskOffset, Extent, FileOffset, LayerIndex, ReadAt, ReadError, VirtualDisk};
 
@@ -21,8 +19,6 @@ const SPAN_MAX: u64 = 256 << 10;
 pub struct Gatherer {
     runs: BTreeMap<LayerIndex, Vec<Run>>,
     neighbourhood: Vec<u8>,
-    /// The last stretch of each image that its source said to be data.
-    stretches: BTreeMap<LayerIndex, Range<FileOffset>>,
 }
 
 /// A run of one image, and where its bytes go.
@@ -65,8 +61,7 @@ impl Gatherer {
         }
         let read = self.runs.iter().try_for_each(|(layer, runs)| {
             let source = disk.layer(*layer).ok_or(ReadError::NoSuchLayer(*layer))?;
-            let stretch = self.stretches.entry(*layer).or_insert(FileOffset(0)..FileOffset(0));
-            let mut source = Source { layer: *layer, bytes: source, stretch };
+            let source = Source { layer: *layer, bytes: source };
             neighbours(runs).try_for_each(|group| source.read(group, &mut self.neighbourhood, buf))
         });
         self.runs.values_mut().for_each(Vec::clear);
@@ -93,11 +88,10 @@ fn neighbours(mut runs: &[Run]) -> impl Iterator<Item = &[Run]> {
 struct Source<'a> {
     layer: LayerIndex,
     bytes: &'a dyn ReadAt,
-    stretch: &'a mut Range<FileOffset>,
 }
 
 impl Source<'_> {
-    fn read(&mut self, group: &[Run], neighbourhood: &mut Vec<u8>, buf: &mut [u8]) -> Result<(), ReadError> {
+    fn read(&self, group: &[Run], neighbourhood: &mut Vec<u8>, buf: &mut [u8]) -> Result<(), ReadError> {
         if let [first, .., last] = group
             && let Ok(len) = usize::try_from(last.end().saturating_sub(first.at.0))
         {
@@ -105,7 +99,7 @@ impl Source<'_> {
                 neighbourhood.resize(len, 0);
             }
             let (span, _) = neighbourhood.split_at_mut(len);
-            if self.read_stored(first.at, span).is_ok() {
+            if self.bytes.read_exact_at(first.at, span).is_ok() {
                 for run in group {
                     pick(*run, first.at, span, buf);
                 }
@@ -115,41 +109,10 @@ impl Source<'_> {
         group.iter().try_for_each(|run| {
             let target = target(*run, buf);
             let len = u64::try_from(target.len()).unwrap_or(u64::MAX);
-            let (layer, at) = (self.layer, run.at);
-            let failed = |source| ReadError::Payload { layer, at, len, source };
-            self.read_stored(run.at, target).map_err(failed)
+            let failed = |source| ReadError::Payload { layer: self.layer, at: run.at, len, source };
+            self.bytes.read_exact_at(run.at, target).map_err(failed)
         })
     }
-
-    /// Reads what is there and leaves out what the source knows to be a hole.
-    fn read_stored(&mut self, mut at: FileOffset, mut buf: &mut [u8]) -> io::Result<()> {
-        while !buf.is_empty() {
-            let end = FileOffset(at.0.saturating_add(u64::try_from(buf.len()).unwrap_or(u64::MAX)));
-            let data = self.next_data(at, end)?;
-            let (hole, rest) = split(buf, data.start.since(at));
-            hole.fill(0);
-            let (stored, rest) = split(rest, data.end.since(data.start));
-            self.bytes.read_exact_at(data.start, stored)?;
-            (at, buf) = (data.end, rest);
-        }
-        Ok(())
-    }
-
-    /// The next run of data that is worth a read, from `at` on and up to `end`; empty only at `end`.
-    fn next_data(&mut self, at: FileOffset, end: FileOffset) -> io::Result<Range<FileOffset>> {
-        if !self.stretch.contains(&at) {
-            let found = self.bytes.next_data(at, end)?;
-            // An answer that leads nowhere is none: then all is read.
-            *self.stretch = if found.is_empty() && found.start < end { at..end } else { found };
-        }
-        Ok(self.stretch.start.clamp(at, end)..self.stretch.end.clamp(at, end))
-    }
-}
-
-/// The first `len` bytes, as far as there are any, and the rest.
-fn split(buf: &mut [u8], len: u64) -> (&mut [u8], &mut [u8]) {
-    let len = usize::try_from(len).unwrap_or(usize::MAX).min(buf.len());
-    buf.split_at_mut(len)
 }
 
 /// Where the run's bytes go.
@@ -169,6 +132,7 @@ fn pick(run: Run, start: FileOffset, span: &[u8], buf: &mut [u8]) {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use proptest::prelude::*;
@@ -229,74 +193,6 @@ mod tests {
     fn data(start: u64, len: u64, layer: usize, at: u64) -> Extent<Content> {
         let content = Content::Data { layer: LayerIndex(layer), at: FileOffset(at) };
         Extent { start: DiskOffset(start), len, content }
-    }
-
-    /// An image of mostly holes, which knows of them and counts how often it is asked.
-    struct Sparse {
-        /// Ascending and disjoint; all bytes in them are ones.
-        data: Vec<Range<u64>>,
-        asked: AtomicUsize,
-    }
-
-    impl ReadAt for Sparse {
-        fn read_exact_at(&self, at: FileOffset, buf: &mut [u8]) -> io::Result<()> {
-            let end = at.0 + buf.len() as u64;
-            assert!(
-                buf.is_empty() || self.data.iter().any(|data| data.start <= at.0 && end <= data.end),
-                "{at:?}"
-            );
-            buf.fill(1);
-            Ok(())
-        }
-
-        fn byte_len(&self) -> io::Result<u64> {
-            Ok(u64::MAX)
-        }
-
-        fn next_data(&self, at: FileOffset, end: FileOffset) -> io::Result<Range<FileOffset>> {
-            self.asked.fetch_add(1, Ordering::Relaxed);
-            let found = self.data.iter().find(|data| data.end > at.0 && data.start < end.0);
-            Ok(found.map_or(end..end, |data| FileOffset(data.start.max(at.0))..FileOffset(data.end)))
-        }
-    }
-
-    struct OneSparse(Sparse);
-
-    impl VirtualDisk for OneSparse {
-        fn geometry(&self) -> &Geometry {
-            unreachable!("nobody asks")
-        }
-
-        fn extents(&self, _: DiskRange) -> Extents<'_> {
-            unreachable!("nobody asks")
-        }
-
-        fn layer(&self, _: LayerIndex) -> Option<&dyn ReadAt> {
-            Some(&self.0)
-        }
-    }
-
-    #[test]
-    fn holes_are_left_out_and_a_stretch_of_data_is_asked_for_once() {
-        let data = vec![1000..5000, 9000..9001, 20_000..900_000];
-        let disk = OneSparse(Sparse { data: data.clone(), asked: AtomicUsize::new(0) });
-        let mut gatherer = Gatherer::default();
-        let mut buf = vec![0xEE; 1 << 20];
-        for part in 0..256_u64 {
-            let (start, len) = (part * 4096, 4096);
-            let buf = &mut buf[start as usize..][..len as usize];
-            gatherer.read(&disk, DiskOffset(start), &[data_at(start, len)], buf).unwrap();
-        }
-        for (at, byte) in (0_u64..).zip(&buf) {
-            assert_eq!(*byte, u8::from(data.iter().any(|data| data.contains(&at))), "at {at}");
-        }
-        // For each part of 4 KiB that lies in a hole or on its border, but not for the 214 that lie in the long stretch.
-        let asked = disk.0.asked.load(Ordering::Relaxed);
-        assert!(asked < 60, "{asked}");
-    }
-
-    fn data_at(start: u64, len: u64) -> Extent<Content> {
-        data(start, len, 0, start)
     }
 
     /// What is at stake: sectors in turn from two images, `count` in all.
