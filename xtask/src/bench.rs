@@ -14,6 +14,7 @@ use crate::workspace_root;
 use disks::DiskName;
 use instructions::Count;
 use job::Runner;
+use limits::Limits;
 use machine::Machine;
 use place::{Input, Keep, Place};
 use plan::Task;
@@ -29,6 +30,7 @@ mod evidence;
 mod instructions;
 mod job;
 mod layout;
+mod limits;
 mod machine;
 mod make;
 mod place;
@@ -173,8 +175,8 @@ impl Arguments {
             session.skip("everywhere", "processor seconds and memory", why);
         }
         let done = self.measure_everywhere(&mut session);
-        let Session { rows, instructions, skipped, failed, .. } = session;
-        let report = Report { machine, rows, instructions, skipped, failed };
+        let Session { limits, rows, instructions, skipped, failed, .. } = session;
+        let report = Report { machine, limits, rows, instructions, skipped, failed };
         print!("{}", report.text());
         if let Some(path) = &self.json {
             write_json(&report, path).map_err(|source| BenchError::Json { path: path.clone(), source })?;
@@ -213,14 +215,30 @@ impl Arguments {
                 None => tasks.push(task),
             }
         }
-        let is_sharing = |task: &Task<'_>| task.needs() == FileSystem::Reflinks;
-        let (sharing, tasks): (Vec<_>, Vec<_>) = tasks.into_iter().partition(is_sharing);
+        let sharing: Vec<_> = tasks.extract_if(.., |task| task.needs() == FileSystem::Reflinks).collect();
+        let on_disk: Vec<_> = match place.keep() {
+            Keep::Nothing => tasks.extract_if(.., |task| task.needs() == FileSystem::Disk).collect(),
+            Keep::Disks => Vec::new(),
+        };
         place.forget_all_but(&plan::inputs(&tasks)).map_err(BenchError::Folder)?;
         let needed = plan::peak(&tasks, place.keep(), |input| place.missing(input));
         check_room(place, needed.max(plan::peak(&sharing, Keep::Nothing, Input::room)))?;
+        if !tasks.is_empty() {
+            session.limits.extend(Limits::measure(label, place.root()));
+        }
         session.do_all(label, place, &tasks)?;
-        if sharing.is_empty() { Ok(()) } else { measure_sharing(label, place, &sharing, session) }
+        if !sharing.is_empty() {
+            measure_sharing(label, place, &sharing, session)?;
+        }
+        if on_disk.is_empty() { Ok(()) } else { measure_on_disk(&on_disk, session) }
     }
+}
+
+/// Does tasks that memory is no place for.
+fn measure_on_disk(tasks: &[Task<'_>], session: &mut Session) -> Result<(), BenchError> {
+    let place = Place::take(workspace_root().join("target/bench"), Keep::Disks)?;
+    check_room(&place, plan::peak(tasks, Keep::Disks, |input| place.missing(input)))?;
+    Ok(session.do_all(report::ON_DISK, &place, tasks)?)
 }
 
 /// Does tasks whose files share blocks, where the machine lets us.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::instructions::Count;
+use super::limits::Limits;
 use super::machine::Machine;
 use super::rows::{Bar, Row};
 use super::statistics::{Middle, Sample, quotient};
@@ -12,6 +13,7 @@ use super::table::{Column, table};
 #[derive(Serialize)]
 pub(super) struct Report {
     pub(super) machine: Machine,
+    pub(super) limits: Vec<Limits>,
     pub(super) rows: Vec<Measured>,
     pub(super) instructions: Vec<Counted>,
     pub(super) skipped: Vec<Silent>,
@@ -191,7 +193,9 @@ impl Report {
                 tasks.iter().map(|Silent { place, name, why }| format!("{how}: {name} ({place}): {why}\n"));
             lines.collect::<Vec<_>>().concat()
         };
-        text + &silent("skipped", &self.skipped) + &silent("failed", &self.failed) + &self.machine.lines()
+        let limits: String = self.limits.iter().map(Limits::line).collect();
+        let silent = silent("skipped", &self.skipped) + &silent("failed", &self.failed);
+        text + &silent + &limits + &self.machine.lines()
     }
 }
 

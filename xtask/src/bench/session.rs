@@ -6,6 +6,7 @@ use std::io;
 use super::evidence::{EvidenceError, Ledger};
 use super::instructions::CountError;
 use super::job::{JobError, Runner};
+use super::limits::Limits;
 use super::place::{Input, Place};
 use super::plan::{self, Task};
 use super::report::{Counted, Measured, Side, Silent};
@@ -17,6 +18,7 @@ pub(super) struct Session {
     /// How often each command is measured.
     runs: usize,
     ledger: Ledger,
+    pub(super) limits: Vec<Limits>,
     pub(super) rows: Vec<Measured>,
     pub(super) instructions: Vec<Counted>,
     pub(super) skipped: Vec<Silent>,
@@ -50,6 +52,7 @@ impl Session {
             runner,
             runs,
             ledger: Ledger::default(),
+            limits: Vec::new(),
             rows: Vec::new(),
             instructions: Vec::new(),
             skipped: Vec::new(),
