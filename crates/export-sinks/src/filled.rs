@@ -73,8 +73,9 @@ impl FilledPiece {
         }
         let left_out = if reading == Reading::All { &[] } else { placed.as_slice() };
         let wanted: Vec<DiskRange> = outside(range, left_out).collect();
-        if !wanted.is_empty() {
-            buffer.resize(PIECE, 0);
+        if buffer.is_empty() && !wanted.is_empty() {
+            // Memory that is zeros already, and costs nothing where it is not touched.
+            buffer = vec![0; PIECE];
         }
         if left_out.is_empty() {
             gatherer.read(disk, range.start(), &piece.extents, &mut buffer)?;
