@@ -33,11 +33,11 @@ pub(crate) fn copy(
 
 /// Whether the file lies on a file server that can copy by itself: NFS (4.2), SMB, Ceph.
 #[cfg(target_os = "linux")]
-#[allow(clippy::cast_sign_loss, reason = "32 bits, whatever type they have on the processor at hand")]
 pub(crate) fn is_served(file: &File) -> bool {
     /// Of statfs(2): NFS, CIFS, SMB2, Ceph.
-    const SERVED: [u32; 4] = [0x6969, 0xFF53_4D42, 0xFE53_4D42, 0x00C3_6400];
-    rustix::fs::fstatfs(file).is_ok_and(|found| SERVED.contains(&(found.f_type as u32)))
+    const SERVED: [i128; 4] = [0x6969, 0xFF53_4D42, 0xFE53_4D42, 0x00C3_6400];
+    // 32 bits, in a type that differs from processor to processor.
+    rustix::fs::fstatfs(file).is_ok_and(|found| SERVED.contains(&(i128::from(found.f_type) & 0xFFFF_FFFF)))
 }
 
 #[cfg(not(target_os = "linux"))]
