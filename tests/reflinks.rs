@@ -9,7 +9,9 @@ use vhdx_format::BlockSize;
 use vhdx_format::forge::random::Random;
 use vhdx_format::forge::{Block, DirtyLog, Image, Object, disk_of, make_dirty};
 
-use crate::harness::{Bench, Confinement, Content, Loop, Outcome, geometry, has_tool, skipped, succeeds};
+use crate::harness::{
+    Bench, Confinement, Content, Loop, Outcome, geometry, has_tool, skipped, succeeds, zeros_of,
+};
 
 const MIB: u64 = 1 << 20;
 const DISK: u64 = 9 * MIB + 4096;
@@ -140,6 +142,16 @@ fn an_image_that_shares_blocks_has_room_for_all_of_them() {
         let (blocks, len) = told.trim().split_once(' ').unwrap();
         assert!(blocks.parse::<u64>().unwrap() * 512 >= len.parse().unwrap(), "{kind}: {told}");
     }
+}
+
+/// A hole of a source is nothing to share, and the image has all of its blocks.
+#[test]
+fn too_little_room_for_what_is_not_shared_is_found_before_the_first_byte() {
+    let (kind, package, make, size) = WITH_REFLINKS[0];
+    let Some(mounted) = Mounted::new(kind, package, make, size) else { return };
+    mounted.bench.forge("vm/zeros.vhdx", &zeros_of(1 << 30));
+    let outcome = mounted.run(&["fs/vm/zeros.vhdx", "--out", "fs/m.vhdx", "--digest", "none"], "ls fs >&2");
+    outcome.fails(8).says(&["m.vhdx` needs"]).says_nothing_of("m.vhdx.partial\n");
 }
 
 /// What lies in the file there is not what the disk holds.

@@ -151,7 +151,8 @@ impl ReadAt for OpenFile {
         if self.is_device { device_len(&self.file) } else { self.file.byte_len() }
     }
 
-    /// What the file system says of holes; devices have none, nor have files with all their room, which is not asked of.
+    /// What the file system says of holes; devices have none. A file that takes all the room of its
+    /// length is not asked: it may have holes, but none that save much.
     fn next_data(&self, at: FileOffset, end: FileOffset) -> io::Result<Range<FileOffset>> {
         let may_have_holes = !self.is_device && self.source.allocated < self.source.len && at < end;
         Ok(if may_have_holes { next_data(&self.file, at, end) } else { at..end })

@@ -6,7 +6,7 @@
 //! file: `zstd -d`, `gzip -d` and `xz -d` give the disk. Frames of zeros are made once and repeated.
 //!
 //! Memory, besides the buffers of an export: as many frames as there are pieces in flight (2 × threads + 2, and 2 for
-//! each follower), each at its own length, which is 4 MiB and 1 % at worst; a frame of at most twice that length on each
+//! each follower, at least 16 with one), each at its own length, which is 4 MiB and 1 % at worst; a frame of at most twice that length on each
 //! thread, with what the codec takes there (see [`Compression`]); and 2 MiB of table for each TiB of a disk in zstd.
 //!
 //! What is in frames is `frames.rs`, how they are made `codec.rs`.
@@ -15,14 +15,14 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use vhdx_format::FileOffset;
+use vhdx_format::{FileOffset, LayerIndex};
 
 use crate::frames::{EncodedPiece, FrameMaker, Frames};
 use crate::sequence::Sequence;
 use crate::sink::{DigestSource, Stage, WriteAt};
 use crate::{
-    Artifact, Compression, DigestChoice, Doing, Encode, ExportError, FilledPiece, Place, Sink, SinkError,
-    StagedFile, Target,
+    Artifact, Compression, DigestChoice, Doing, Encode, ExportError, FilledPiece, NotShared, Place, Reflink,
+    Sink, SinkError, StagedFile, Target,
 };
 
 /// Whether the SHA-256 of the artifact is taken while it is written: on the calling thread, since it can not be split.
@@ -50,7 +50,12 @@ pub fn to_file(
     compression: Compression,
     digest: ArtifactDigest,
 ) -> Result<CompressedFile, ExportError> {
-    Ok(CompressedFile::new(StagedFile::create(target)?, compression, digest))
+    let stage = StagedFile::create(target)?;
+    if target.reflink() == Reflink::Always {
+        let (place, layer) = (stage.place(), LayerIndex(0));
+        return Err(SinkError::from(NotShared { place, layer, source: None }).into());
+    }
+    Ok(CompressedFile::new(stage, compression, digest))
 }
 
 /// A compressed stream. `out` is given large writes and needs no buffer of its own.

@@ -31,6 +31,19 @@ pub(crate) fn copy(
     Ok(copied as u64)
 }
 
+/// What decides, besides the file system itself, with which files a file can share blocks: its file system, and whether it
+/// is one that btrfs writes in place and keeps no checksums of.
+pub(crate) type Kind = (u64, bool);
+
+/// Of which kind the file is, where the system says.
+#[cfg(target_os = "linux")]
+pub(crate) fn kind(file: &File) -> Option<Kind> {
+    use std::os::unix::fs::MetadataExt;
+    let device = file.metadata().ok()?.dev();
+    let flags = rustix::fs::ioctl_getflags(file).unwrap_or(rustix::fs::IFlags::empty());
+    Some((device, flags.contains(rustix::fs::IFlags::NOCOW)))
+}
+
 /// Whether the file lies on a file server that can copy by itself: NFS (4.2), SMB, Ceph.
 #[cfg(target_os = "linux")]
 pub(crate) fn is_served(file: &File) -> bool {
@@ -48,6 +61,11 @@ pub(crate) fn clone(_: &File, _: &File) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn copy(_: &File, _: FileOffset, _: &File, _: FileOffset, _: u64) -> io::Result<u64> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn kind(_: &File) -> Option<Kind> {
+    None
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -9,7 +9,7 @@
 use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes between two times. Fewer save nothing, since as much again is on its way to the medium.
+/// Bytes written from one advice to the next. Fewer gain nothing: about as many are on their way to the medium at any time.
 const STEP: u64 = 16 << 20;
 
 /// Counts what is written to one file, by any number of threads.

@@ -9,13 +9,14 @@ use std::sync::Mutex;
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use vhdx_format::{Content, DiskOffset, DiskRange, FileOffset, Gatherer, Holes, ReadError, VirtualDisk};
+use vhdx_format::{
+    Content, DiskOffset, DiskRange, Extent, FileOffset, Gatherer, Holes, ReadError, VirtualDisk,
+};
 
 use crate::digesting::{OrderedDigests, PieceDigests};
-use crate::filled::Reading;
 use crate::follow::{Next, Stop, Train, joined};
 use crate::piece::{PIECE, Piece, Pieces};
-use crate::sink::{DigestSource, Placeable};
+use crate::sink::{DigestSource, Placeable, Reading};
 use crate::{
     ArtifactDigests, Cancel, ContentDigests, DigestChoice, Encode, ExportError, FilledPiece, Progress,
     Sha256Digest, Sink, Tally,
@@ -24,7 +25,8 @@ use crate::{
 /// How to run an export.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Options {
-    /// Threads that read and encode, besides the calling one. Each costs 8 MiB of buffers.
+    /// Threads that read and encode, besides the calling one. Each costs 8 MiB of buffers, beyond the
+    /// 64 MiB that there are in any case where a serial digest follows.
     pub threads: NonZeroUsize,
     /// What to digest on the way.
     pub digests: DigestChoice,
@@ -177,7 +179,8 @@ struct Copied {
 ///
 /// This can not deadlock. A buffer and the next piece are taken together, under one lock, so buffers go out in disk
 /// order. The calling thread waits for the first piece that is not yet accepted. If that piece is in flight, its
-/// thread has all it needs, since encoding waits for nothing and the channel of finished pieces is unbounded, and so
+/// thread has all it needs, since encoding waits for nothing but its turn to write (`staged.rs`), which is held for one
+/// system call, and the channel of finished pieces is unbounded, and so
 /// it arrives. If it is not in flight, no piece is but those that are being followed, for all later ones would have
 /// been taken after it; followers wait for nothing, so then all buffers become free, and the next thread takes it.
 ///
@@ -300,12 +303,15 @@ impl<E: Encode> Worker<'_, '_, E> {
         let stored = piece.tally();
         piece.extents = self.holes.leave_out(self.disk, &piece.extents)?;
         let placed = self.place(&piece)?;
-        let reading = if self.digests.any() { Reading::All } else { Reading::Unplaced };
-        let piece = FilledPiece::read(self.disk, &piece, placed, reading, buffer, &mut self.gatherer)?;
+        let piece = FilledPiece::read(self.disk, &piece, placed, self.reading(), buffer, &mut self.gatherer)?;
         let digests = PieceDigests::of(&piece, self.digests);
         let encoded = self.encoder.encode(&piece)?;
-        let tally = if self.digests.any() { piece.tally() } else { stored };
+        let tally = if self.reading() == Reading::All { piece.tally() } else { stored };
         Ok(Message::Ready { index, piece, tally, digests, encoded })
+    }
+
+    fn reading(&self) -> Reading {
+        if self.digests.any() { Reading::All } else { Reading::Remaining }
     }
 
     /// Has the encoder put in place what needs no bytes.
@@ -316,8 +322,8 @@ impl<E: Encode> Worker<'_, '_, E> {
             let bytes = self.disk.layer(layer).ok_or(ReadError::NoSuchLayer(layer))?;
             let end = FileOffset(from.0.saturating_add(extent.len));
             if let Some(file) = bytes.file_of(from, end) {
-                let is_read = self.digests.any();
-                let run = Placeable { start: extent.start, len: extent.len, layer, file, from, is_read };
+                let Extent { start, len, .. } = *extent;
+                let run = Placeable { start, len, layer, file, from, reading: self.reading() };
                 placed.push(self.encoder.place(&run)?);
             }
         }

@@ -4,6 +4,7 @@ use vhdx_format::{Content, DiskOffset, DiskRange, Extent, Gatherer, ReadError, V
 
 use crate::Tally;
 use crate::piece::{PIECE, Piece};
+use crate::sink::Reading;
 use crate::zeros;
 
 /// A part of the disk, read. Pieces lie on a fixed grid of 4 MiB; one without data may span many cells.
@@ -33,19 +34,10 @@ enum Holds {
     Garbage,
 }
 
-/// What of a piece is read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Reading {
-    /// All of it: somebody digests it.
-    All,
-    /// What is not in place already.
-    Unplaced,
-}
-
 /// A run of a piece.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Run<'a> {
-    /// Nothing but zeros: a whole piece, or at least 64 KiB.
+    /// Nothing but zeros: at least 64 KiB, or all of a piece or of a part between what the encoder has placed.
     Zeros(DiskRange),
     /// Bytes to be written, a few zeros among them perhaps.
     Data {

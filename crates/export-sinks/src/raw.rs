@@ -22,7 +22,7 @@ pub fn to_file(target: &Target, disk: &dyn VirtualDisk) -> Result<RawFile, Expor
     let sharing = Sharing::find(target.reflink(), &stage, disk)?;
     let len = disk.geometry().size();
     if target.checks_space() {
-        stage.require_up_to(len, || sharing.unshared_len(disk))?;
+        stage.require_up_to(len, || Ok(sharing.expect(disk)?.copied))?;
     }
     Ok(RawFile::new(stage, len)?.sharing(sharing))
 }

@@ -10,15 +10,15 @@
 
 use std::fs::File;
 use std::io;
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use vhdx_format::limits::STACK_DEPTH_MAX;
-use vhdx_format::{
-    Content, DiskOffset, DiskRange, Extent, FileOffset, LayerIndex, ReadAt, ReadError, VirtualDisk,
-};
+use vhdx_format::{Content, DiskOffset, DiskRange, FileOffset, Holes, LayerIndex, ReadAt, VirtualDisk};
 
-use crate::sink::{Placeable, WriteAt};
-use crate::{Place, SinkError, StagedFile};
+use crate::piece::Pieces;
+use crate::sink::{Placeable, Reading, WriteAt};
+use crate::{ExportError, Place, SinkError, StagedFile, copying};
 
 /// Whether an artifact shares blocks with its sources.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -54,69 +54,78 @@ pub(crate) struct Sharing {
     mode: Reflink,
     /// By layer.
     ways: Vec<Way>,
-    /// What the file system shares is a multiple of this, in bytes, and lies at one; never 0.
-    unit: u64,
     shared: AtomicU64,
 }
 
 /// How the bytes of one layer get into an artifact.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Way {
-    /// The file system shares whole blocks.
-    Share,
+    /// The file system shares blocks, each of so many bytes and at a multiple of that.
+    Share { unit: NonZeroU64 },
     /// The file server copies.
     Copy,
     /// They are read and written.
     Read,
 }
 
+impl Way {
+    fn shares(self) -> bool {
+        matches!(self, Self::Share { .. })
+    }
+}
+
+/// What will become of the data of a disk, in bytes.
+pub(crate) struct Expected {
+    /// In blocks of the sources.
+    pub(crate) shared: u64,
+    /// In blocks of its own.
+    pub(crate) copied: u64,
+}
+
 impl Sharing {
     /// Finds out, with the empty file `stage`, what the file system can do.
     pub(crate) fn find(mode: Reflink, stage: &StagedFile, disk: &dyn VirtualDisk) -> Result<Self, SinkError> {
-        let none = Self { mode, ..Self::default() };
-        if mode == Reflink::Never {
-            return Ok(none);
-        }
-        let mut probe = Probe { stage, known: Vec::new() };
         let mut ways = Vec::new();
-        for (layer, bytes) in layers(disk) {
-            let file = bytes.file_of(FileOffset(0), FileOffset(0));
-            let (way, refusal) = file.map_or(Ok((Way::Read, None)), |file| probe.way(file))?;
-            if mode == Reflink::Always && way != Way::Share {
-                return Err(NotShared { place: stage.place(), layer, source: refusal }.into());
+        if mode != Reflink::Never {
+            let mut probe = Probe { stage, mode, known: Vec::new() };
+            for (layer, bytes) in layers(disk) {
+                let file = bytes.file_of(FileOffset(0), FileOffset(0));
+                let (way, refusal) = file.map_or(Ok((Way::Read, None)), |file| probe.way(file))?;
+                if mode == Reflink::Always && !way.shares() {
+                    return Err(NotShared { place: stage.place(), layer, source: refusal }.into());
+                }
+                ways.push(way);
             }
-            ways.push(way);
         }
-        Ok(Self { ways, unit: stage.block_size()?, ..none })
+        Ok(Self { mode, ways, shared: AtomicU64::default() })
     }
 
     /// Whether any layer's blocks are shared.
     pub(crate) fn shares(&self) -> bool {
-        self.ways.contains(&Way::Share)
+        self.ways.iter().any(|way| way.shares())
     }
 
-    /// Bytes that were shared.
+    /// Bytes that the file system was asked to share, and put in place.
     pub(crate) fn shared(&self) -> u64 {
         self.shared.load(Ordering::Relaxed)
     }
 
-    /// Bytes of the disk that some image stores and that can not be shared, if the artifact has them at positions that lie
-    /// in blocks as the disk's do.
-    pub(crate) fn unshared_len(&self, disk: &dyn VirtualDisk) -> Result<u64, ReadError> {
-        let mut len = 0_u64;
-        for extent in disk.extents(disk.geometry().range()) {
-            let Extent { start, len: all, content } = extent?;
-            if let Content::Data { layer, at } = content {
+    /// What will become of the data of a disk, if the artifact has it at positions that lie in blocks as the disk's do.
+    pub(crate) fn expect(&self, disk: &dyn VirtualDisk) -> Result<Expected, ExportError> {
+        let (mut holes, mut expected) = (Holes::default(), Expected { shared: 0, copied: 0 });
+        for piece in Pieces::of(disk) {
+            for extent in holes.leave_out(disk, &piece?.extents)? {
+                let Content::Data { layer, at } = extent.content else { continue };
                 let shared = match self.way(layer) {
-                    Way::Share => {
-                        whole_blocks(FileOffset(start.0), at, all, self.unit).map_or(0, |(_, len)| len)
-                    }
-                    _ => 0,
+                    Way::Share { unit } => whole_blocks(FileOffset(extent.start.0), at, extent.len, unit),
+                    Way::Copy | Way::Read => None,
                 };
-                len = len.saturating_add(all.saturating_sub(shared));
+                let shared = shared.map_or(0, |(_, len)| len);
+                expected.shared = expected.shared.saturating_add(shared);
+                expected.copied = expected.copied.saturating_add(extent.len.saturating_sub(shared));
             }
         }
-        Ok(len)
+        Ok(expected)
     }
 
     fn way(&self, layer: LayerIndex) -> Way {
@@ -133,8 +142,8 @@ impl Sharing {
     ) -> Result<DiskRange, SinkError> {
         let way = self.way(run.layer);
         let part = match way {
-            Way::Share => whole_blocks(at, run.from, run.len, self.unit),
-            Way::Copy if !run.is_read => Some((0, run.len)),
+            Way::Share { unit } => whole_blocks(at, run.from, run.len, unit),
+            Way::Copy if run.reading == Reading::Remaining => Some((0, run.len)),
             Way::Copy | Way::Read => None,
         };
         let (skip, len) = part.unwrap_or_default();
@@ -142,19 +151,21 @@ impl Sharing {
         let mut done = 0_u64;
         while done < len {
             let moved = |at: FileOffset| FileOffset(at.0.saturating_add(skip).saturating_add(done));
-            match out.copy_from(moved(at), run.file, moved(run.from), len - done) {
-                Ok(0) => break,
-                Ok(copied) => done = done.saturating_add(copied).min(len),
-                Err(source) if self.mode == Reflink::Always => {
-                    return Err(
-                        NotShared { place: out.place(), layer: run.layer, source: Some(source) }.into()
-                    );
+            let refusal = match out.copy_from(moved(at), run.file, moved(run.from), len - done) {
+                Ok(0) => None,
+                Ok(copied) => {
+                    done = done.saturating_add(copied).min(len);
+                    continue;
                 }
-                // Reading and writing will tell better what is wrong, if anything is.
-                Err(_) => break,
+                Err(error) => Some(error),
+            };
+            if self.mode == Reflink::Always {
+                return Err(NotShared { place: out.place(), layer: run.layer, source: refusal }.into());
             }
+            // Reading and writing will tell better what is wrong, if anything is.
+            break;
         }
-        if way == Way::Share {
+        if way.shares() {
             self.shared.fetch_add(done, Ordering::Relaxed);
         }
         Ok(DiskRange::new(start, DiskOffset(start.0.saturating_add(done))))
@@ -166,57 +177,50 @@ fn layers(disk: &dyn VirtualDisk) -> impl Iterator<Item = (LayerIndex, &dyn Read
     indices.map_while(|index| Some((index, disk.layer(index)?)))
 }
 
-/// The whole blocks, if they are worth it, in `len` bytes that lie at `from` and belong at `at`: how many bytes precede them, and their length.
-fn whole_blocks(at: FileOffset, from: FileOffset, len: u64, unit: u64) -> Option<(u64, u64)> {
+/// The whole blocks, if they are worth it, in `len` bytes that lie at `from` and belong at `at`: how many bytes precede
+/// them, and their length.
+fn whole_blocks(at: FileOffset, from: FileOffset, len: u64, unit: NonZeroU64) -> Option<(u64, u64)> {
+    let unit = unit.get();
     let skip = at.0.checked_next_multiple_of(unit)?.checked_sub(at.0)?;
     let whole = len.checked_sub(skip)?.checked_div(unit)?.checked_mul(unit)?;
     (whole >= SHARED_MIN && from.0.checked_add(skip)?.is_multiple_of(unit)).then_some((skip, whole))
 }
 
-/// Asks the file system once for each of those that sources lie on.
+/// Asks the file system what it can do with each source. With [`Reflink::Always`] it asks for each file; else one file
+/// stands for all of its kind, since the answer takes time.
 struct Probe<'a> {
     stage: &'a StagedFile,
-    known: Vec<(u64, Way)>,
+    mode: Reflink,
+    known: Vec<(copying::Kind, Way)>,
 }
 
 impl Probe<'_> {
     /// How the bytes of a source get into the artifact, and what the system says where it shares nothing.
     fn way(&mut self, source: &File) -> Result<(Way, Option<io::Error>), SinkError> {
-        let device = device_of(source);
-        if let Some((_, way)) = self.known.iter().find(|(known, _)| Some(*known) == device) {
+        let kind = copying::kind(source).filter(|_| self.mode != Reflink::Always);
+        if let Some((_, way)) = self.known.iter().find(|(known, _)| Some(*known) == kind) {
             return Ok((*way, None));
         }
         let (way, refusal) = match self.stage.try_clone_of(source)? {
-            Ok(()) => (Way::Share, None),
+            Ok(()) => (Way::Share { unit: self.stage.block_size()? }, None),
             Err(refusal) if self.stage.is_served_with(source) => (Way::Copy, Some(refusal)),
             Err(refusal) => (Way::Read, Some(refusal)),
         };
-        self.known.extend(device.map(|device| (device, way)));
+        self.known.extend(kind.map(|kind| (kind, way)));
         Ok((way, refusal))
     }
-}
-
-#[cfg(unix)]
-fn device_of(file: &File) -> Option<u64> {
-    use std::os::unix::fs::MetadataExt;
-    file.metadata().ok().map(|metadata| metadata.dev())
-}
-
-#[cfg(not(unix))]
-fn device_of(_: &File) -> Option<u64> {
-    None
 }
 
 #[cfg(test)]
 impl Sharing {
     /// Shares with each of so many layers.
     pub(crate) fn everything(layers: usize) -> Self {
-        Self { ways: vec![Way::Share; layers], unit: 4096, ..Self::default() }
+        Self { ways: vec![Way::Share { unit: tests::UNIT }; layers], ..Self::default() }
     }
 
     /// Has a file server copy each of so many layers.
     pub(crate) fn copying(layers: usize) -> Self {
-        Self { ways: vec![Way::Copy; layers], unit: 4096, ..Self::default() }
+        Self { ways: vec![Way::Copy; layers], ..Self::default() }
     }
 }
 
@@ -225,6 +229,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    pub(super) const UNIT: NonZeroU64 = NonZeroU64::new(4096).unwrap();
 
     proptest! {
         /// As few bytes as possible are left out at either end, and none of what is shared lies outside.
@@ -235,7 +241,7 @@ mod tests {
             len in 0_u64..300_000,
         ) {
             let blocks = |start: u64| start.div_ceil(4096)..(start + len) / 4096;
-            let found = whole_blocks(FileOffset(at), FileOffset(from), len, 4096);
+            let found = whole_blocks(FileOffset(at), FileOffset(from), len, UNIT);
             let expected = blocks(at);
             let count = expected.end.saturating_sub(expected.start);
             if count * 4096 < SHARED_MIN || at % 4096 != from % 4096 {
@@ -248,7 +254,7 @@ mod tests {
 
     #[test]
     fn positions_at_the_end_of_64_bits_share_nothing() {
-        assert_eq!(whole_blocks(FileOffset(u64::MAX), FileOffset(u64::MAX), u64::MAX, 4096), None);
-        assert_eq!(whole_blocks(FileOffset(1), FileOffset(u64::MAX - 4094), u64::MAX, 4096), None);
+        assert_eq!(whole_blocks(FileOffset(u64::MAX), FileOffset(u64::MAX), u64::MAX, UNIT), None);
+        assert_eq!(whole_blocks(FileOffset(1), FileOffset(u64::MAX - 4094), u64::MAX, UNIT), None);
     }
 }

@@ -79,8 +79,17 @@ pub struct Placeable<'a> {
     pub file: &'a File,
     /// Where it starts in the file.
     pub from: FileOffset,
-    /// Whether its bytes are read in any case, because they are digested.
-    pub is_read: bool,
+    /// Whether its bytes are read whatever becomes of it.
+    pub reading: Reading,
+}
+
+/// What of a disk is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reading {
+    /// All of it: somebody digests it.
+    All,
+    /// What is not in place without being read.
+    Remaining,
 }
 
 /// What an export made.
@@ -127,7 +136,7 @@ pub trait Stage {
     /// holes.
     fn set_len(&self, len: u64) -> Result<(), SinkError>;
 
-    /// Gives the file its length and, where the file system can, all the room for it.
+    /// Gives the file at least that length and, where the file system can, all the room for it; what it holds stays.
     fn allocate(&self, len: u64) -> Result<Room, SinkError>;
 
     /// Makes the file's content durable.

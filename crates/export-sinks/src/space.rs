@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io;
+use std::num::NonZeroU64;
 
 use vhdx_format::{Content, ReadError, VirtualDisk};
 
@@ -21,17 +22,17 @@ pub fn stored_len(disk: &dyn VirtualDisk) -> Result<u64, ReadError> {
     Ok(len)
 }
 
-/// The unit in which the file system gives out its room, in bytes; never 0.
+/// The unit in which the file system gives out its room, in bytes.
 #[cfg(unix)]
-pub(crate) fn block_size(file: &File) -> io::Result<u64> {
-    Ok(rustix::fs::fstatvfs(file)?.f_frsize.max(1))
+pub(crate) fn block_size(file: &File) -> io::Result<NonZeroU64> {
+    Ok(NonZeroU64::new(rustix::fs::fstatvfs(file)?.f_frsize).unwrap_or(NonZeroU64::MIN))
 }
 
 /// Not to be had from the standard library; nothing is shared in it here.
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
-pub(crate) fn block_size(_file: &File) -> io::Result<u64> {
-    Ok(4096)
+pub(crate) fn block_size(_file: &File) -> io::Result<NonZeroU64> {
+    Ok(NonZeroU64::MIN)
 }
 
 /// Bytes that this user may still write to the file system; `None` where it does not say, as some that live in user
@@ -49,7 +50,7 @@ pub(crate) fn free(_file: &File) -> io::Result<Option<u64>> {
     Ok(None)
 }
 
-/// Gives an empty file its length and all the room for it.
+/// Gives a file at least that length and all the room for it; what it holds stays.
 #[cfg(target_os = "linux")]
 pub(crate) fn allocate(file: &File, len: u64) -> io::Result<Room> {
     use rustix::fs::{FallocateFlags, fallocate};

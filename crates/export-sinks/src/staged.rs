@@ -4,10 +4,11 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use vhdx_format::{FileOffset, ReadError};
+use vhdx_format::FileOffset;
 
 use crate::drop_behind::{DropBehind, drop_pages};
 use crate::sink::{Room, Stage, WriteAt};
@@ -32,7 +33,8 @@ pub struct StagedWriter {
     file: File,
     path: PathBuf,
     /// File systems let one thread at a time write into a file. Those that wait for it in the kernel keep a processor busy;
-    /// those that wait here leave it to whoever reads or digests.
+    /// those that wait here leave it to whoever reads or digests. Nothing else is waited for while it is held, on which the
+    /// proof in `export.rs` rests.
     turn: Mutex<()>,
     /// There if the file is to leave the page cache.
     drop_behind: Option<DropBehind>,
@@ -111,7 +113,7 @@ impl StagedFile {
     pub(crate) fn require_up_to(
         &self,
         most: u64,
-        need: impl FnOnce() -> Result<u64, ReadError>,
+        need: impl FnOnce() -> Result<u64, ExportError>,
     ) -> Result<(), ExportError> {
         if self.require(most).is_ok() { Ok(()) } else { Ok(self.require(need()?)?) }
     }
@@ -122,7 +124,7 @@ impl StagedFile {
     }
 
     /// The unit in which the file system gives out its room, in bytes.
-    pub(crate) fn block_size(&self) -> Result<u64, SinkError> {
+    pub(crate) fn block_size(&self) -> Result<NonZeroU64, SinkError> {
         space::block_size(&self.file.file).map_err(|error| self.failed(Doing::Inspect, error))
     }
 

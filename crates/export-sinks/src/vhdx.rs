@@ -18,7 +18,6 @@ use crate::raw::Untouched;
 use crate::sequence::Sequence;
 use crate::sharing::Sharing;
 use crate::sink::{DigestSource, Placeable, Room, Stage, WriteAt};
-use crate::space::stored_len;
 use crate::{
     Artifact, Doing, Encode, ExportError, FilledPiece, Follow, Place, Run, Sha256Digest, Sink, SinkError,
     StagedFile, Target, zeros,
@@ -52,18 +51,11 @@ pub fn to_file(
     let layout = layout(disk, options)?;
     let stage = StagedFile::create(target)?;
     let sharing = Sharing::find(target.reflink(), &stage, disk)?;
-    let need = layout.file_len();
-    if !sharing.shares() {
-        if target.checks_space() {
-            stage.require(need)?;
-        }
-        return Ok(VhdxFile::new(stage, layout)?.sharing(sharing));
-    }
+    let len = layout.file_len();
     if target.checks_space() {
-        let not_data = need.saturating_sub(stored_len(disk)?);
-        stage.require_up_to(need, || Ok(not_data.saturating_add(sharing.unshared_len(disk)?)))?;
+        stage.require_up_to(len, || Ok(len.saturating_sub(sharing.expect(disk)?.shared)))?;
     }
-    Ok(VhdxFile::shared(stage, layout, sharing)?)
+    Ok(VhdxFile::with_sharing(stage, layout, sharing)?)
 }
 
 /// A VHDX image as a stream. Everything before the payload is written right away; `out` is given large writes and
@@ -160,23 +152,17 @@ pub struct VhdxFile<S: Stage = StagedFile> {
 impl<S: Stage> VhdxFile<S> {
     /// Writes that image into an empty file in the making: takes the room and writes all that precedes the payload.
     pub fn new(stage: S, layout: ImageLayout) -> Result<Self, SinkError> {
-        let room = stage.allocate(layout.file_len())?;
-        Self::begin(stage, layout, room, Sharing::default())
+        Self::with_sharing(stage, layout, Sharing::default())
     }
 
-    /// The same, but room that is taken at once could not be shared: it takes the room for what precedes the payload, which
-    /// also shows whether the file system allocates, and the rest at the end.
-    pub(crate) fn shared(stage: S, layout: ImageLayout, sharing: Sharing) -> Result<Self, SinkError> {
-        let room = stage.allocate(layout.prologue_len())?;
-        stage.set_len(layout.file_len())?;
-        Self::begin(stage, layout, room, sharing)
-    }
-
-    pub(crate) fn sharing(self, sharing: Sharing) -> Self {
-        Self { sharing: Arc::new(sharing), ..self }
-    }
-
-    fn begin(stage: S, layout: ImageLayout, room: Room, sharing: Sharing) -> Result<Self, SinkError> {
+    /// Room that is taken at once could not be shared: then only that of what precedes the payload is taken now, which also
+    /// shows whether the file system allocates, and the rest at the end.
+    pub(crate) fn with_sharing(stage: S, layout: ImageLayout, sharing: Sharing) -> Result<Self, SinkError> {
+        let now = if sharing.shares() { layout.prologue_len() } else { layout.file_len() };
+        let room = stage.allocate(now)?;
+        if sharing.shares() {
+            stage.set_len(layout.file_len())?;
+        }
         let writer = stage.writer();
         let mut prologue = Sequence::new(&*writer, FileOffset(0));
         layout
@@ -233,8 +219,12 @@ pub struct VhdxFileEncoder<W> {
 impl<W: WriteAt> Encode for VhdxFileEncoder<W> {
     type Encoded = ();
 
-    /// The blocks of a run follow each other in the file, since all of them are stored.
+    /// The blocks of a run follow each other in the file, if all of them are stored.
     fn place(&mut self, run: &Placeable<'_>) -> Result<DiskRange, SinkError> {
+        let range = DiskRange::new(run.start, DiskOffset(run.start.0.saturating_add(run.len)));
+        if let Some(segment) = segments(&self.layout, range).find(|segment| segment.at.is_none()) {
+            return Err(SinkError::Changed { at: segment.range.start() });
+        }
         match self.layout.position_of(run.start) {
             Some(at) => self.sharing.place(&*self.out, run, at),
             None => Ok(DiskRange::new(run.start, run.start)),

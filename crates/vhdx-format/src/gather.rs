@@ -37,8 +37,8 @@ impl Run {
 }
 
 impl Gatherer {
-    /// Fills the parts of `buf` that `extents` cover; the first byte of `buf` is that of the disk at `start`. What lies
-    /// outside of `buf` is left out, and what no extent covers stays as it is.
+    /// Fills the parts of `buf` that `extents` cover; the first byte of `buf` is that of the disk at `start`. An
+    /// extent that does not start in `buf` is left out, as is what reaches past its end; what no extent covers stays as it is.
     ///
     /// Nothing but the bytes of the extents decides whether it succeeds: a gap that can not be read harms nobody.
     pub fn read<'a>(
@@ -49,7 +49,8 @@ impl Gatherer {
         buf: &mut [u8],
     ) -> Result<(), ReadError> {
         for extent in extents {
-            let to = usize::try_from(extent.start.since(start)).unwrap_or(usize::MAX);
+            let Some(to) = extent.start.0.checked_sub(start.0) else { continue };
+            let to = usize::try_from(to).unwrap_or(usize::MAX);
             let rest = buf.get_mut(to..).unwrap_or_default();
             let len = usize::try_from(extent.len).unwrap_or(usize::MAX).min(rest.len());
             match extent.content {

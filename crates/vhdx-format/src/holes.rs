@@ -33,7 +33,7 @@ impl Holes {
                     let source = disk.layer(layer).ok_or(ReadError::NoSuchLayer(layer))?;
                     let failed = |source| ReadError::Payload { layer, at, len: extent.len, source };
                     let stretch = self.stretches.entry(layer).or_insert(FileOffset(0)..FileOffset(0));
-                    cut(extent, layer, at, |at, end| data(source, stretch, at, end), &mut found)
+                    cut(extent, layer, at, |at, end| next_data(source, stretch, at, end), &mut found)
                         .map_err(failed)?;
                 }
                 _ => found.push(*extent),
@@ -48,7 +48,7 @@ fn cut(
     extent: &Extent<Content>,
     layer: LayerIndex,
     from: FileOffset,
-    mut data: impl FnMut(FileOffset, FileOffset) -> std::io::Result<Range<FileOffset>>,
+    mut next_data: impl FnMut(FileOffset, FileOffset) -> std::io::Result<Range<FileOffset>>,
     found: &mut Vec<Extent<Content>>,
 ) -> std::io::Result<()> {
     let end = FileOffset(from.0.saturating_add(extent.len));
@@ -59,16 +59,16 @@ fn cut(
         found.extend((len > 0).then_some(Extent { start, len, content }));
     };
     while at < end {
-        let data = data(at, end)?;
-        push(at..data.start, Content::Zero);
-        push(data.clone(), Content::Data { layer, at: data.start });
-        at = data.end;
+        let run = next_data(at, end)?;
+        push(at..run.start, Content::Zero);
+        push(run.clone(), Content::Data { layer, at: run.start });
+        at = run.end;
     }
     Ok(())
 }
 
 /// The next data from `at` on and up to `end`; empty only at `end`.
-fn data(
+fn next_data(
     source: &dyn ReadAt,
     stretch: &mut Range<FileOffset>,
     at: FileOffset,
@@ -77,7 +77,8 @@ fn data(
     if !stretch.contains(&at) {
         let found = source.next_data(at, end)?;
         // An answer that leads nowhere is none: then all is read.
-        *stretch = if found.is_empty() && found.start < end { at..end } else { found };
+        let leads_on = found.end > found.start.max(at) || found.start >= end;
+        *stretch = if leads_on { found } else { at..end };
     }
     Ok(stretch.start.clamp(at, end)..stretch.end.clamp(at, end))
 }

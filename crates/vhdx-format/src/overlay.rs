@@ -198,6 +198,71 @@ mod tests {
         }
     }
 
+    /// A source that lies in a file, with a hole from 8192 to 20480.
+    struct OnFile(Vec<u8>, File);
+
+    impl ReadAt for OnFile {
+        fn read_exact_at(&self, at: FileOffset, buf: &mut [u8]) -> io::Result<()> {
+            self.0.read_exact_at(at, buf)
+        }
+
+        fn byte_len(&self) -> io::Result<u64> {
+            self.0.byte_len()
+        }
+
+        fn next_data(&self, at: FileOffset, end: FileOffset) -> io::Result<Range<FileOffset>> {
+            let start = if (8192..20_480).contains(&at.0) { 20_480 } else { at.0 };
+            let stop = if start < 8192 { 8192 } else { u64::MAX };
+            Ok(if start < end.0 { FileOffset(start)..FileOffset(stop) } else { end..end })
+        }
+
+        fn file_of(&self, _: FileOffset, _: FileOffset) -> Option<&File> {
+            Some(&self.1)
+        }
+    }
+
+    proptest! {
+        /// What may be shared or left out is the same with and without the log.
+        #[test]
+        fn what_the_log_touches_is_neither_shared_nor_a_hole(
+            patches in prop::collection::vec((0..SECTORS, prop::option::of(0..SECTORS)), 0..6),
+            at in 0..SECTORS * 4096,
+            len in 1..SECTORS * 4096,
+        ) {
+            let source_len = 16 * 4096;
+            let mut source = vec![0xEE; source_len];
+            source[8192..20_480].fill(0);
+            let file = File::open("src/overlay.rs").unwrap();
+            let mut overlay = Overlay::new(Box::new(OnFile(source.clone(), file)), source_len as u64);
+            overlay.extend_to(SECTORS * 4096);
+            for (sector, zeros) in patches {
+                match zeros {
+                    Some(zeros) => overlay.put_zeros(sector * 4096, (sector + zeros).min(SECTORS) * 4096),
+                    None => overlay.put_sector(sector * 4096, Box::new([0x11; SECTOR])),
+                }
+            }
+            let end = (at + len).min(SECTORS * 4096);
+            let mut replayed = vec![0; (end - at) as usize];
+            overlay.read_exact_at(FileOffset(at), &mut replayed).unwrap();
+            if overlay.file_of(FileOffset(at), FileOffset(end)).is_some() {
+                prop_assert!(replayed == source[at as usize..end as usize]);
+            }
+            let data = overlay.next_data(FileOffset(at), FileOffset(end)).unwrap();
+            let hole = data.start.since(FileOffset(at)) as usize;
+            prop_assert!(replayed[..hole].iter().all(|&byte| byte == 0));
+        }
+    }
+
+    #[test]
+    fn an_untouched_range_is_shared() {
+        let file = File::open("src/overlay.rs").unwrap();
+        let mut overlay = Overlay::new(Box::new(OnFile(vec![1; 65_536], file)), 65_536);
+        overlay.put_sector(8192, Box::new([2; SECTOR]));
+        let shares = |at, end| overlay.file_of(FileOffset(at), FileOffset(end)).is_some();
+        assert!(shares(0, 8192) && shares(12_288, 65_536));
+        assert!(!shares(0, 8193) && !shares(12_287, 12_288) && !shares(65_535, 65_537));
+    }
+
     #[test]
     fn ends_where_the_log_says() {
         let mut overlay = Overlay::new(Box::new(vec![1; 10]), 10);

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -60,18 +61,21 @@ impl VirtualDisk for OnFiles {
 struct Fickle {
     inner: StagedFile,
     patience: Arc<AtomicU64>,
+    copied: Arc<AtomicU64>,
 }
 
 struct FickleWriter {
     inner: Arc<<StagedFile as Stage>::Writer>,
     patience: Arc<AtomicU64>,
+    copied: Arc<AtomicU64>,
 }
 
 impl Stage for Fickle {
     type Writer = FickleWriter;
 
     fn writer(&self) -> Arc<FickleWriter> {
-        Arc::new(FickleWriter { inner: self.inner.writer(), patience: Arc::clone(&self.patience) })
+        let (patience, copied) = (Arc::clone(&self.patience), Arc::clone(&self.copied));
+        Arc::new(FickleWriter { inner: self.inner.writer(), patience, copied })
     }
 
     fn set_len(&self, len: u64) -> Result<(), SinkError> {
@@ -104,7 +108,11 @@ impl WriteAt for FickleWriter {
         match self.patience.fetch_sub(1, Ordering::Relaxed) {
             0 => Ok(0),
             left if left > 1 << 63 => Err(io::ErrorKind::Unsupported.into()),
-            left => self.inner.copy_from(at, source, from, len.min(left * 30_000)),
+            left => {
+                let copied = self.inner.copy_from(at, source, from, len.min(left * 30_000))?;
+                self.copied.fetch_add(copied, Ordering::Relaxed);
+                Ok(copied)
+            }
         }
     }
 }
@@ -128,9 +136,11 @@ proptest! {
         let digests = DigestChoice { sha256: is_digested, blksum: is_digested, ..DigestChoice::default() };
         let directory = tempfile::tempdir().unwrap();
         let target = Target::new(directory.path().join("disk"), Overwrite::Replace);
+        let copied = Arc::new(AtomicU64::new(0));
         let stage = || Fickle {
             inner: StagedFile::create(&target).unwrap(),
             patience: Arc::new(AtomicU64::new(patience)),
+            copied: Arc::clone(&copied),
         };
         let sharing = || if shares { Sharing::everything(2) } else { Sharing::copying(2) };
 
@@ -138,61 +148,67 @@ proptest! {
         let done = written(&disk, sink, digests);
         prop_assert!(fs::read(target.path()).unwrap() == disk.disk.content);
         prop_assert_eq!(done.digests.sha256, is_digested.then(|| crate::Sha256Digest::of(&disk.disk.content)));
-        prop_assert!(shares || done.shared == 0);
+        prop_assert_eq!(done.shared, if shares { copied.load(Ordering::Relaxed) } else { 0 });
 
         let options = options(1, Allocation::Dynamic);
         let layout = || vhdx::layout(&disk, &options).unwrap();
         written(&disk, VhdxFile::new(stage(), layout()).unwrap(), digests);
         let expected = fs::read(target.path()).unwrap();
-        let sink = if shares {
-            VhdxFile::shared(stage(), layout(), sharing()).unwrap()
-        } else {
-            VhdxFile::new(stage(), layout()).unwrap().sharing(sharing())
-        };
+        let sink = VhdxFile::with_sharing(stage(), layout(), sharing()).unwrap();
         written(&disk, sink, digests);
         prop_assert!(fs::read(target.path()).unwrap() == expected);
     }
 }
 
-/// Without digests, what the system puts in place is not even read.
+/// Without digests, what the system puts in place is not even read; a hole of a source is not with any.
 #[test]
-fn what_is_in_place_is_read_only_for_digests() {
+fn what_is_in_place_or_a_hole_is_not_read() {
     use super::model::Fill;
-    let disk = ModelDisk::new(&[(4 << 20, Fill::Noise)]);
-    let disk = OnFiles::new(disk);
+    let disk = OnFiles::new(ModelDisk::new(&[(4 << 20, Fill::StoredZeros)]));
     let directory = tempfile::tempdir().unwrap();
-    for blksum in [false, true] {
+    for (blksum, hollow, is_read) in [(false, false, false), (true, false, true), (true, true, false)] {
         let target = Target::new(directory.path().join("disk"), Overwrite::Replace);
         let sink = RawFile::new(StagedFile::create(&target).unwrap(), disk.geometry().size()).unwrap();
-        let counting = Counting { disk: &disk, layer: CountingFile(&disk.layers[0], AtomicU64::new(0)) };
+        let layer = CountingFile { file: &disk.layers[0], hollow, reads: AtomicU64::new(0) };
+        let counting = Counting { disk: &disk, layer };
         let options = Options { digests: DigestChoice { blksum, ..DigestChoice::default() }, ..threads(1) };
-        exported(&counting, sink.sharing(Sharing::copying(1)), &options, &NoProgress, &Cancel::new())
-            .unwrap();
-        assert_eq!(counting.layer.1.load(Ordering::Relaxed) > 0, blksum);
+        let sink = sink.sharing(Sharing::copying(1));
+        let done = exported(&counting, sink, &options, &NoProgress, &Cancel::new()).unwrap();
+        assert_eq!(counting.layer.reads.load(Ordering::Relaxed) > 0, is_read, "{blksum} {hollow}");
         assert!(fs::read(target.path()).unwrap() == disk.disk.content);
+        // What is stored is data where nobody looks at it.
+        assert_eq!(done.content.data, if blksum { 0 } else { 4 << 20 });
     }
 }
 
-/// Counts how often its only layer is read.
+/// Counts how often its only layer is read, which may be nothing but a hole.
 struct Counting<'a> {
     disk: &'a OnFiles,
     layer: CountingFile<'a>,
 }
 
-struct CountingFile<'a>(&'a File, AtomicU64);
+struct CountingFile<'a> {
+    file: &'a File,
+    hollow: bool,
+    reads: AtomicU64,
+}
 
 impl ReadAt for CountingFile<'_> {
     fn read_exact_at(&self, at: FileOffset, buf: &mut [u8]) -> io::Result<()> {
-        self.1.fetch_add(1, Ordering::Relaxed);
-        self.0.read_exact_at(at, buf)
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.file.read_exact_at(at, buf)
     }
 
     fn byte_len(&self) -> io::Result<u64> {
-        self.0.byte_len()
+        self.file.byte_len()
+    }
+
+    fn next_data(&self, at: FileOffset, end: FileOffset) -> io::Result<Range<FileOffset>> {
+        Ok(if self.hollow { end..end } else { at..end })
     }
 
     fn file_of(&self, _: FileOffset, _: FileOffset) -> Option<&File> {
-        Some(self.0)
+        Some(self.file)
     }
 }
 
