@@ -19,7 +19,7 @@ const DISK: u64 = 9 * MIB + 4096;
 /// File systems with reflinks: how to make one, and the least it is made of.
 const WITH_REFLINKS: [(&str, &str, &[&str], u64); 2] = [
     ("xfs", "xfsprogs", &["mkfs.xfs", "-q"], 320 * MIB),
-    ("btrfs", "btrfs-progs", &["mkfs.btrfs", "-q"], 128 * MIB),
+    ("btrfs", "btrfs-progs", &["mkfs.btrfs", "-q"], 400 * MIB),
 ];
 
 /// A disk of random blocks, with whole blocks, single sectors and runs of sectors over them, none of which ends where a
@@ -154,6 +154,54 @@ fn too_little_room_for_what_is_not_shared_is_found_before_the_first_byte() {
     outcome.fails(8).says(&["m.vhdx` needs"]).says_nothing_of("m.vhdx.partial\n");
 }
 
+/// The room for what is not shared is enough.
+#[test]
+fn an_image_that_shares_its_blocks_fits_where_a_copy_would_not() {
+    for (kind, package, make, size) in WITH_REFLINKS {
+        let Some(mounted) = Mounted::new(kind, package, make, size) else { continue };
+        let mut random = Random::new(5);
+        let mut base = Image::dynamic("large", geometry(64 * MIB, 512));
+        base.block_size = BlockSize::MIN;
+        base.blocks.extend((0..48).map(|n| (n, Block::full(vec![(0, random.bytes(MIB as usize))]))));
+        mounted.bench.forge("vm/large.vhdx", &base);
+        // All but 30 MiB of what is free is taken.
+        let script = format!(
+            "mount {} fs && cp -r vm fs/ && sync -f fs && free=$(stat -f -c %a fs) && size=$(stat -f -c %S fs) && \
+             fallocate -l $((free * size - 30 * 1048576)) fs/ballast || exit 99; \"$@\"; code=$?; \
+             cp fs/m.vhdx m.vhdx; rm -rf fs/*; exit $code",
+            mounted.device.node
+        );
+        let wrapper = [mounted.wrapper, &["sh", "-c", &script, "sh"]].concat();
+        let args = |reflink| ["fs/vm/large.vhdx", "--out", "fs/m.vhdx", "--reflink", reflink, "--quiet"];
+        mounted.bench.call(&args("never")).within(&wrapper).run().fails(8).says(&["needs"]);
+        mounted.bench.call(&args("auto")).within(&wrapper).run().succeeds();
+        assert!(mounted.bench.disk_content("m.vhdx") == Content::of(&disk_of(&[base])), "{kind}");
+    }
+}
+
+/// btrfs keeps checksums of some files and not of others, and shares nothing between the two.
+#[test]
+fn each_kind_of_file_is_asked() {
+    let (kind, package, make, size) = WITH_REFLINKS[1];
+    let Some(mounted) = Mounted::new(kind, package, make, size) else { return };
+    let script = format!(
+        "mount {} fs && mkdir fs/vm && touch fs/vm/0.vhdx && chattr +C fs/vm/0.vhdx && cp -r vm fs/ && sync -f fs || exit 99; \
+         \"$@\"; code=$?; [ $code = 0 ] && cp fs/m.raw m.raw; rm -rf fs/*; exit $code",
+        mounted.device.node
+    );
+    let wrapper = [mounted.wrapper, &["sh", "-c", &script, "sh"]].concat();
+    let run = |args: &[&str]| {
+        let args = [&["fs/vm/2.vhdx", "--out", "fs/m.raw", "--quiet", "--json"], args].concat();
+        mounted.bench.call(&args).within(&wrapper).run()
+    };
+    run(&["--reflink", "always"]).fails(8).says(&["cannot share the blocks of `", "fs/vm/0.vhdx`"]);
+    let report = run(&[]).succeeds().json();
+    assert!(mounted.bench.bytes("m.raw") == disk_of(&stack()));
+    // Two blocks of the leaf, and what the middle image has of another.
+    let shared = report["artifact"]["shared"].as_u64().unwrap();
+    assert!((2 * MIB..3 * MIB).contains(&shared), "{shared}");
+}
+
 /// What lies in the file there is not what the disk holds.
 #[test]
 fn what_a_replayed_log_touches_is_not_shared() {
@@ -188,7 +236,10 @@ fn a_file_system_without_reflinks_gets_a_copy_or_a_refusal() {
     for name in ["out/m.raw", "out/m.vhdx"] {
         run(&[name, "--reflink", "always"])
             .fails(8)
-            .says(&["cannot share blocks with layer 0 of the disk", "hint: leave --reflink out"])
+            .says(&[
+                "cannot share the blocks of `vm/2.vhdx`",
+                "hint: choose a target on the file system of the source",
+            ])
             .says_nothing_of("\nm.");
         let report = run(&[name, "--json"]).succeeds().json();
         assert_eq!(report["artifact"].get("shared"), None);

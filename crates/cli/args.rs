@@ -356,7 +356,7 @@ pub(crate) enum DiskId {
 pub(crate) enum Reflink {
     /// Where the file system can: on XFS and btrfs, beside the sources
     Auto,
-    /// Fail where it cannot
+    /// Fail where it cannot; runs of less than 64 KiB are copied in any case
     Always,
     /// Copy every byte
     Never,

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use chain_resolve::{ChangeError, OpenKeysError, ResolveError, SelectError, WhyNot};
 use export_sinks::device::ReadBackError;
-use export_sinks::{ExportError, SinkError};
+use export_sinks::{ExportError, NotShared, SinkError};
 use vhdx_format::{GeometryError, ReadError};
 
 use crate::commands::verify::VerifyError;
@@ -34,6 +34,9 @@ pub(crate) enum Failure {
     /// The disk could not be read; the path is that of the layer at fault.
     #[error("cannot read `{}`", path.display())]
     Read { path: PathBuf, source: ReadError },
+    /// The path is that of the source.
+    #[error("cannot share the blocks of `{}`", path.display())]
+    NotShared { path: PathBuf, source: NotShared },
     #[error(transparent)]
     Export(#[from] ExportError),
     /// The artifact has its name already.

@@ -38,6 +38,7 @@ pub(super) fn of(failure: &Failure) -> u8 {
         Failure::Verify(error) => verify_code(error),
         Failure::Part(_) => CORRUPT,
         Failure::Read { source, .. } => read_code(source),
+        Failure::NotShared { .. } => NO_SPACE,
         Failure::Export(error) => export_code(error),
         Failure::Change(error) => change_code(error),
         Failure::Keys(error) => keys_code(error),

@@ -10,7 +10,7 @@ use chain_resolve::{
 };
 use export_manifest::ManifestError;
 use export_sinks::device::{DeviceError, ReadBackError, Usage};
-use export_sinks::{ExportError, NotAFile, Place, SinkError, SpaceError, TargetError};
+use export_sinks::{ExportError, NotAFile, NotShared, Place, SinkError, SpaceError, TargetError};
 use raw_format::{SeekTableError, ZstdDiskError};
 use vhdx_format::{ImageError, Problem};
 
@@ -30,6 +30,7 @@ pub(super) fn of(failure: &Failure) -> Option<String> {
         Failure::Resolve(error) => resolve_hint(error).map(str::to_owned),
         Failure::Disk(error) => disk_hint(error),
         Failure::Verify(error) => verify_hint(error),
+        Failure::NotShared { source, .. } => Some(not_shared_hint(source).to_owned()),
         Failure::Export(ExportError::Sink(error)) => sink_hint(error),
         Failure::Sidecar(_) => {
             Some("make room or remove what is in the way, then export again with --force".to_owned())
@@ -219,9 +220,6 @@ fn sink_hint(error: &SinkError) -> Option<String> {
         SinkError::Space(SpaceError::Short { .. }) => {
             "choose a target with more room, or `--no-space-check` if its file system compresses"
         }
-        SinkError::NotShared(_) => {
-            "leave --reflink out to copy what cannot be shared, or choose a target on the file system of the sources"
-        }
         SinkError::Space(SpaceError::Full { place: Place::Stream, .. }) => return None,
         SinkError::Space(_) => "choose a target with more room, or pipe the image with `--out -`",
         SinkError::BrokenPipe => "the program that reads it has ended before the disk did: see what it said",
@@ -236,6 +234,14 @@ fn sink_hint(error: &SinkError) -> Option<String> {
         _ => return None,
     };
     Some(text.to_owned())
+}
+
+fn not_shared_hint(error: &NotShared) -> &'static str {
+    if error.source.is_some() {
+        "choose a target on the file system of the source, if that has reflinks, or leave --reflink out"
+    } else {
+        "leave --reflink out: a source that is compressed or a device shares nothing"
+    }
 }
 
 fn device_hint(error: &DeviceError) -> Option<String> {

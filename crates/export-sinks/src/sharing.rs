@@ -20,13 +20,14 @@ use crate::piece::Pieces;
 use crate::sink::{Placeable, Reading, WriteAt};
 use crate::{ExportError, Place, SinkError, StagedFile, copying};
 
-/// Whether an artifact shares blocks with its sources.
+/// Whether an artifact shares blocks with its sources: whole blocks of the file system, in runs of at least 64 KiB. What is
+/// not aligned or touched by a replayed log is copied in any case.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Reflink {
     /// Where the file system can.
     #[default]
     Auto,
-    /// With every source, or there is no artifact.
+    /// The file system must be able to share with every source, or there is no artifact.
     Always,
     /// With none; nor is a file server asked to copy.
     Never,
@@ -151,25 +152,29 @@ impl Sharing {
         let mut done = 0_u64;
         while done < len {
             let moved = |at: FileOffset| FileOffset(at.0.saturating_add(skip).saturating_add(done));
-            let refusal = match out.copy_from(moved(at), run.file, moved(run.from), len - done) {
-                Ok(0) => None,
-                Ok(copied) => {
-                    done = done.saturating_add(copied).min(len);
-                    continue;
+            match out.copy_from(moved(at), run.file, moved(run.from), len - done) {
+                // The source ends here: reading it will tell.
+                Ok(0) => break,
+                Ok(copied) => done = done.saturating_add(copied).min(len),
+                Err(refusal) if self.mode == Reflink::Always && is_refusal(&refusal) => {
+                    let (place, layer, source) = (out.place(), run.layer, Some(refusal));
+                    return Err(NotShared { place, layer, source }.into());
                 }
-                Err(error) => Some(error),
-            };
-            if self.mode == Reflink::Always {
-                return Err(NotShared { place: out.place(), layer: run.layer, source: refusal }.into());
+                // Reading and writing will tell better what is wrong, if anything is.
+                Err(_) => break,
             }
-            // Reading and writing will tell better what is wrong, if anything is.
-            break;
         }
         if way.shares() {
             self.shared.fetch_add(done, Ordering::Relaxed);
         }
         Ok(DiskRange::new(start, DiskOffset(start.0.saturating_add(done))))
     }
+}
+
+/// Whether the system says that it can not, rather than that something is wrong.
+fn is_refusal(error: &io::Error) -> bool {
+    use io::ErrorKind::{CrossesDevices, InvalidInput, Unsupported};
+    matches!(error.kind(), CrossesDevices | InvalidInput | Unsupported)
 }
 
 fn layers(disk: &dyn VirtualDisk) -> impl Iterator<Item = (LayerIndex, &dyn ReadAt)> {

@@ -97,7 +97,8 @@ pub enum Reading {
 pub struct Artifact {
     /// Its length in bytes.
     pub len: u64,
-    /// How many of them lie in blocks that it shares with the sources.
+    /// How many of them lie in blocks that the file system was asked to share with the sources. Where it says that it shares
+    /// with a source and copies all the same, they count.
     pub shared: u64,
     /// Its digest, where the sink was asked for it and its [`DigestSource`] is the sink itself.
     pub sha256: Option<Sha256Digest>,
@@ -138,6 +139,10 @@ pub trait Stage {
 
     /// Gives the file at least that length and, where the file system can, all the room for it; what it holds stays.
     fn allocate(&self, len: u64) -> Result<Room, SinkError>;
+
+    /// Gives a file of that length room for what it has none for yet. Less is asked of the file system than by
+    /// [`Self::allocate`], which some count in full before they see what is there.
+    fn allocate_holes(&self, len: u64) -> Result<(), SinkError>;
 
     /// Makes the file's content durable.
     fn sync(&self) -> Result<(), SinkError>;

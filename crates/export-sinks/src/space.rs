@@ -66,6 +66,34 @@ pub(crate) fn allocate(file: &File, len: u64) -> io::Result<Room> {
     }
 }
 
+/// Gives a file of that length room where it has holes.
+#[cfg(target_os = "linux")]
+pub(crate) fn allocate_holes(file: &File, len: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, SeekFrom, fallocate, seek};
+    use rustix::io::{Errno, retry_on_intr};
+
+    let mut at = 0;
+    while at < len {
+        let hole = seek(file, SeekFrom::Hole(at))?;
+        let end = match seek(file, SeekFrom::Data(hole)) {
+            Ok(end) => end.min(len),
+            Err(Errno::NXIO) => len,
+            Err(error) => return Err(error.into()),
+        };
+        if hole < end {
+            retry_on_intr(|| fallocate(file, FallocateFlags::empty(), hole, end.saturating_sub(hole)))?;
+        }
+        at = end;
+    }
+    Ok(())
+}
+
+/// Gives a file of that length all the room for it; where that is not to be had by parts, as a whole.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn allocate_holes(file: &File, len: u64) -> io::Result<()> {
+    allocate(file, len).map(drop)
+}
+
 /// Gives an empty file its length and all the room for it: on NTFS that is what setting the length does, as long as
 /// nobody makes the file sparse.
 #[cfg(windows)]

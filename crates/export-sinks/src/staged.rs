@@ -161,6 +161,10 @@ impl Stage for StagedFile {
         space::allocate(&self.file.file, len).map_err(|error| self.failed(Doing::Allocate, error))
     }
 
+    fn allocate_holes(&self, len: u64) -> Result<(), SinkError> {
+        space::allocate_holes(&self.file.file, len).map_err(|error| self.failed(Doing::Allocate, error))
+    }
+
     fn sync(&self) -> Result<(), SinkError> {
         self.file.file.sync_all().map_err(|error| self.failed(Doing::Sync, error))?;
         if self.file.drop_behind.is_some() {

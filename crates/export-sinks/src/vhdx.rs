@@ -191,8 +191,8 @@ impl<S: Stage> Sink for VhdxFile<S> {
 
     fn complete(&mut self) -> Result<Artifact, SinkError> {
         let len = self.layout.file_len();
-        if self.sharing.shares() {
-            self.stage.allocate(len)?;
+        if self.sharing.shares() && self.room == Room::Allocated {
+            self.stage.allocate_holes(len)?;
         }
         self.stage.sync()?;
         Ok(Artifact { len, sha256: None, shared: self.sharing.shared() })

@@ -121,8 +121,8 @@ fn target(run: Run, buf: &mut [u8]) -> &mut [u8] {
     buf.get_mut(run.to..).map_or(&mut [], |rest| rest.split_at_mut(run.len.min(rest.len())).0)
 }
 
-/// Copies a run out of the bytes that were read from `start` on. This is the one place where bytes are copied twice: a
-/// neighbourhood is read as a whole, and only some of it belongs to the disk.
+/// Copies a run out of the bytes that were read from `start` on. Here alone the bytes of a disk are copied twice on their
+/// way: a neighbourhood is read as a whole, and only some of it belongs to the disk.
 fn pick(run: Run, start: FileOffset, span: &[u8], buf: &mut [u8]) {
     let from = usize::try_from(run.at.0.saturating_sub(start.0)).unwrap_or(usize::MAX);
     let target = target(run, buf);

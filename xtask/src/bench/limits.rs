@@ -1,4 +1,4 @@
-//! What no program could beat here: how fast one core computes SHA-256, and how fast a new file takes in bytes.
+//! What no program could beat here: how fast one core computes SHA-256, and how fast a new file takes in bytes or gets room.
 //!
 //! A digest of a whole disk is serial, and a file system lets one thread at a time write into a file, so more cores do not
 //! move either.
@@ -28,6 +28,7 @@ pub(super) struct Limits {
     place: String,
     sha256: f64,
     write: f64,
+    allocate: f64,
 }
 
 impl Limits {
@@ -36,7 +37,8 @@ impl Limits {
         let piece = vec![0x5A; PIECE];
         let sha256 = best(|| Ok(digest(&piece)))?;
         let write = best(|| fill(&piece, &folder.join("limit")))?;
-        Ok(Self { place: place.to_owned(), sha256, write })
+        let allocate = best(|| allocate(&folder.join("limit")))?;
+        Ok(Self { place: place.to_owned(), sha256, write, allocate })
     }
 
     /// What they mean for the disk of five.
@@ -47,12 +49,14 @@ impl Limits {
         let rate = |per_gib: f64| quotient(1 << 30, 1_000_000_000) / per_gib;
         format!(
             "limits on {}: SHA-256 {:.2} GB/s, so {:.2} s for the disk of `five`; writing a file {:.2} GB/s, so {:.2} s for \
-             its data\n",
+             its data; giving it room {:.2} GB/s, so {:.2} s\n",
             self.place,
             rate(self.sha256),
             seconds(self.sha256, size),
             rate(self.write),
             seconds(self.write, data),
+            rate(self.allocate),
+            seconds(self.allocate, data),
         )
     }
 }
@@ -86,4 +90,13 @@ fn fill(piece: &[u8], path: &Path) -> io::Result<Duration> {
     let took = start.elapsed();
     std::fs::remove_file(path)?;
     filled.map(|()| took)
+}
+
+fn allocate(path: &Path) -> io::Result<Duration> {
+    let file = File::create(path)?;
+    let start = Instant::now();
+    let allocated = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, LEN);
+    let took = start.elapsed();
+    std::fs::remove_file(path)?;
+    Ok(allocated.map(|()| took)?)
 }

@@ -8,8 +8,8 @@ use chain_resolve::{ChangeError, SelectedDisk, Selection};
 use export_manifest::{ArtifactProof, ContentProof, Format, Manifest, Options as ArtifactOptions};
 use export_sinks::device::{self, DeviceTarget};
 use export_sinks::{
-    BlockSums, Cancel, Compression, DigestChoice, Export, ExportError, Options, Received, Sink, Target,
-    compressed, export, raw, survey,
+    BlockSums, Cancel, Compression, DigestChoice, Export, ExportError, Options, Received, Sink, SinkError,
+    Target, compressed, export, raw, survey,
     vhdx::{self, ImageOptions},
 };
 use vhdx_format::writer::Allocation;
@@ -206,6 +206,10 @@ impl Job<'_> {
     fn failure(&self, error: ExportError) -> Failure {
         match error {
             ExportError::Read(error) => self.disk.read_failure(error),
+            ExportError::Sink(SinkError::NotShared(source)) => {
+                let path = self.disk.path_of(source.layer).to_path_buf();
+                Failure::NotShared { path, source }
+            }
             other => Failure::Export(other),
         }
     }

@@ -77,6 +77,11 @@ impl<S: Stage> Stage for FaultyStage<S> {
         Ok(Room::Unallocated)
     }
 
+    fn allocate_holes(&self, len: u64) -> Result<(), SinkError> {
+        self.faults.step_placed(Doing::Allocate)?;
+        self.inner.allocate_holes(len)
+    }
+
     fn sync(&self) -> Result<(), SinkError> {
         self.faults.step_placed(Doing::Sync)?;
         self.inner.sync()

@@ -86,6 +86,10 @@ impl Stage for Fickle {
         self.inner.allocate(len)
     }
 
+    fn allocate_holes(&self, len: u64) -> Result<(), SinkError> {
+        self.inner.allocate_holes(len)
+    }
+
     fn sync(&self) -> Result<(), SinkError> {
         self.inner.sync()
     }
