@@ -164,6 +164,25 @@ proptest! {
     }
 }
 
+/// What is shared is held to the table as what is written is.
+#[test]
+fn data_in_a_block_declared_absent_is_not_put_in_place() {
+    use super::model::Fill;
+    let changed = OnFiles::new(ModelDisk::new(&[(8 << 20, Fill::Noise)]));
+    let before = ModelDisk::new(&[(3 << 20, Fill::Noise), (5 << 20, Fill::Hole)]);
+    let layout = vhdx::layout(&before, &options(1, Allocation::Dynamic)).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let target = Target::new(directory.path().join("disk"), Overwrite::Refuse);
+    let stage = StagedFile::create(&target).unwrap();
+    let sink = VhdxFile::with_sharing(stage, layout, Sharing::everything(2)).unwrap();
+    let error = exported(&changed, sink, &threads(1), &NoProgress, &Cancel::new()).unwrap_err();
+    assert!(
+        matches!(error, crate::ExportError::Sink(SinkError::Changed { at }) if at.0 == 3 << 20),
+        "{error}"
+    );
+    assert!(fs::read_dir(directory.path()).unwrap().next().is_none());
+}
+
 /// Without digests, what the system puts in place is not even read; a hole of a source is not with any.
 #[test]
 fn what_is_in_place_or_a_hole_is_not_read() {
