@@ -164,7 +164,7 @@ proptest! {
     }
 }
 
-/// What is shared is held to the table as what is written is.
+/// What the system puts in place is held to the table as what is written is.
 #[test]
 fn data_in_a_block_declared_absent_is_not_put_in_place() {
     use super::model::Fill;
@@ -174,7 +174,7 @@ fn data_in_a_block_declared_absent_is_not_put_in_place() {
     let directory = tempfile::tempdir().unwrap();
     let target = Target::new(directory.path().join("disk"), Overwrite::Refuse);
     let stage = StagedFile::create(&target).unwrap();
-    let sink = VhdxFile::with_sharing(stage, layout, Sharing::everything(2)).unwrap();
+    let sink = VhdxFile::with_sharing(stage, layout, Sharing::copying(2)).unwrap();
     let error = exported(&changed, sink, &threads(1), &NoProgress, &Cancel::new()).unwrap_err();
     assert!(
         matches!(error, crate::ExportError::Sink(SinkError::Changed { at }) if at.0 == 3 << 20),
