@@ -25,8 +25,8 @@ use crate::{
 /// How to run an export.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Options {
-    /// Threads that read and encode, besides the calling one. Each costs 8 MiB of buffers, beyond the
-    /// 64 MiB that there are in any case where a serial digest follows.
+    /// Threads that read and encode, besides the calling one. Each costs 8 MiB of buffers; where a serial digest follows,
+    /// there are 64 MiB of them in any case.
     pub threads: NonZeroUsize,
     /// What to digest on the way.
     pub digests: DigestChoice,
@@ -180,8 +180,7 @@ struct Copied {
 /// This can not deadlock. A buffer and the next piece are taken together, under one lock, so buffers go out in disk
 /// order. The calling thread waits for the first piece that is not yet accepted. If that piece is in flight, its
 /// thread has all it needs, since encoding waits for nothing but its turn to write (`staged.rs`), which is held for one
-/// system call, and the channel of finished pieces is unbounded, and so
-/// it arrives. If it is not in flight, no piece is but those that are being followed, for all later ones would have
+/// system call, and the channel of finished pieces is unbounded; so it arrives. If it is not in flight, no piece is but those that are being followed, for all later ones would have
 /// been taken after it; followers wait for nothing, so then all buffers become free, and the next thread takes it.
 ///
 /// It also stops: whichever way the calling thread leaves, its ends of the channels go, and unless that is the end of the

@@ -171,17 +171,7 @@ fn outside(range: DiskRange, ranges: &[DiskRange]) -> impl Iterator<Item = DiskR
 
 /// The parts of an extent that lie in none of `ranges`.
 fn parts(extent: &Extent<Content>, ranges: &[DiskRange]) -> impl Iterator<Item = Extent<Content>> {
-    let Extent { start, content, .. } = *extent;
-    outside(DiskRange::new(start, extent.end()), ranges).map(move |part| {
-        let content = match content {
-            Content::Zero => Content::Zero,
-            Content::Data { layer, at } => {
-                let at = at.0.saturating_add(part.start().since(start));
-                Content::Data { layer, at: vhdx_format::FileOffset(at) }
-            }
-        };
-        Extent { start: part.start(), len: part.len(), content }
-    })
+    outside(DiskRange::new(extent.start, extent.end()), ranges).map(|range| extent.part(range))
 }
 
 /// Finds the zeros in what was read, the parts `read` of `range`; the rest is garbage.

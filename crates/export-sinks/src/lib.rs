@@ -19,9 +19,10 @@
 //!   held is gone; see [`device`].
 //! - *Sources are safe.* A target that is one of them, under whatever name, is refused; see [`Target`] and
 //!   [`device::DeviceTarget`].
-//! - *Bounded memory.* 2 × (threads + followers + 1) buffers of 4 MiB, at least 16 with followers, whatever the disk; a run of zeros costs none. What
-//!   compressing adds is said at [`compressed`]; digests by blocks take 56 bytes for each 64 MiB of the disk, and 128 more
-//!   where these hold data. By default there are no more threads than keep the buffers within 104 MiB.
+//! - *Bounded memory.* 2 × (threads + followers + 1) buffers of 4 MiB, at least 16 with followers, whatever the disk; a run
+//!   of zeros costs none. Each thread takes 256 KiB more where short runs are read together. What compressing adds is said at
+//!   [`compressed`]; digests by blocks take 56 bytes for each 64 MiB of the disk, and 128 more where these hold data. By
+//!   default there are no more threads than keep the buffers within 104 MiB.
 //! - *Same input, same bytes*, whatever the number of threads, into a file or into a stream.
 //!
 //! What an image is, how a chain of them is read, what the user asked for and how progress is drawn is the business of

@@ -90,16 +90,10 @@ impl<'a> Pieces<'a> {
 
     /// Takes the part of an extent up to `end` and keeps the rest for the next piece.
     fn take(&mut self, extent: Extent<Content>, end: DiskOffset) -> Extent<Content> {
-        let len = extent.len.min(end.since(extent.start));
-        self.at = DiskOffset(extent.start.0.saturating_add(len));
-        let content = match extent.content {
-            Content::Zero => Content::Zero,
-            Content::Data { layer, at } => {
-                Content::Data { layer, at: vhdx_format::FileOffset(at.0.saturating_add(len)) }
-            }
-        };
-        self.rest = (len < extent.len).then(|| Extent { start: self.at, len: extent.len - len, content });
-        Extent { len, ..extent }
+        self.at = end.min(extent.end());
+        let rest = DiskRange::new(self.at, extent.end());
+        self.rest = (!rest.is_empty()).then(|| extent.part(rest));
+        extent.part(DiskRange::new(extent.start, self.at))
     }
 }
 

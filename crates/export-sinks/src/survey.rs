@@ -8,8 +8,7 @@ use vhdx_format::blocks::{BlockSet, BlockSetBuilder};
 use vhdx_format::extent::Coalesced;
 use vhdx_format::geometry::{BlockIndex, BlockLayout};
 use vhdx_format::{
-    BlockSize, Content, DiskOffset, DiskRange, Extent, Extents, FileOffset, Geometry, LayerIndex, ReadAt,
-    VirtualDisk,
+    BlockSize, Content, DiskOffset, DiskRange, Extent, Extents, Geometry, LayerIndex, ReadAt, VirtualDisk,
 };
 
 use crate::blksum::{BlockSummer, PieceBlocks};
@@ -103,21 +102,15 @@ impl Encode for BlockDigester {
 impl Surveyed<'_> {
     /// The parts of an extent, block by block; zeros where a block is known to have nothing else.
     fn parts(&self, extent: Extent<Content>) -> impl Iterator<Item = Extent<Content>> {
-        let Extent { start, content, .. } = extent;
-        let end = extent.end();
-        let mut at = start;
+        let mut at = extent.start;
         std::iter::from_fn(move || {
             let block = self.layout.block_at(at);
-            let part = DiskRange::new(at, self.layout.block_range(block).end().min(end));
-            let content = match content {
-                Content::Data { layer, at: first } if self.stored.contains(block) => {
-                    let from = first.0.saturating_add(at.since(start));
-                    Content::Data { layer, at: FileOffset(from) }
-                }
-                _ => Content::Zero,
-            };
-            at = part.end();
-            (!part.is_empty()).then(|| Extent { start: part.start(), len: part.len(), content })
+            let range = DiskRange::new(at, self.layout.block_range(block).end().min(extent.end()));
+            at = range.end();
+            let part = extent.part(range);
+            let is_stored = self.stored.contains(block);
+            let part = if is_stored { part } else { Extent { content: Content::Zero, ..part } };
+            (!range.is_empty()).then_some(part)
         })
     }
 }

@@ -4,7 +4,7 @@
 //! for, never empty, and equal neighbours merged. [`Coalesced`] is the one place that merges; whoever produces extents
 //! need only keep the first four.
 
-use crate::{DiskOffset, FileOffset};
+use crate::{DiskOffset, DiskRange, FileOffset};
 
 /// A run of the disk with one answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,6 +52,21 @@ pub enum Content {
     },
     /// Zeros that no image stores.
     Zero,
+}
+
+impl Extent<Content> {
+    /// The part of it in `range`, which lies in it: its bytes stay where they lie.
+    #[must_use]
+    pub fn part(&self, range: DiskRange) -> Self {
+        let content = match self.content {
+            Content::Zero => Content::Zero,
+            Content::Data { layer, at } => {
+                let skipped = range.start().since(self.start);
+                Content::Data { layer, at: FileOffset(at.0.saturating_add(skipped)) }
+            }
+        };
+        Self { start: range.start(), len: range.len(), content }
+    }
 }
 
 /// Content that knows whether a neighbour carries it on.
