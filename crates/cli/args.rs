@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use chain_resolve::CacheUse;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use export_sinks::Compression;
+use limits::{Limit, Limits, Unit};
 use vhdx_format::SectorSize;
+
+use crate::units;
 
 /// The disk of a Hyper-V checkpoint as one image.
 #[derive(Debug, Parser)]
@@ -79,6 +82,8 @@ pub(crate) struct ChoiceArgs {
     /// Bytes in a logical sector of a raw source, which does not say: 512 or 4096 [default: 512, or the device's]
     #[arg(long, value_name = "BYTES", value_parser = sector_size)]
     pub(crate) sector_size: Option<SectorSize>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 fn sector_size(text: &str) -> Result<SectorSize, &'static str> {
@@ -97,6 +102,8 @@ pub(crate) struct FolderArgs {
     /// Another folder in which parents may be found, by identity; may be repeated
     #[arg(long, value_name = "DIR")]
     pub(crate) parent_dir: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 /// Arguments of `list`.
@@ -271,12 +278,78 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) parent_dir: Vec<PathBuf>,
     #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    #[command(flatten)]
     pub(crate) cache: CacheArgs,
     /// Print a JSON document
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) talk: TalkArgs,
+}
+
+/// What a file may ask for.
+#[derive(Clone, Default, Debug, Args)]
+pub(crate) struct LimitArgs {
+    /// Raise a limit on what is read, for a file that is known to be sound: chain-depth, locator-pairs, metadata-size,
+    /// log-size, names-scanned, configuration-size, manifest-size; may be repeated
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = raised_limit, long_help = limits_help())]
+    raised: Vec<RaisedLimit>,
+}
+
+/// One limit with its new value.
+#[derive(Clone, Copy, Debug)]
+struct RaisedLimit {
+    limit: Limit,
+    value: u64,
+}
+
+impl LimitArgs {
+    /// The limits to keep to; of a limit that is named twice the later value.
+    pub(crate) fn limits(&self) -> Limits {
+        let mut limits = Limits::default();
+        for RaisedLimit { limit, value } in &self.raised {
+            limits.raise(*limit, *value).expect("the value was looked at when it was typed");
+        }
+        limits
+    }
+}
+
+fn raised_limit(text: &str) -> Result<RaisedLimit, String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE, for example log-size=128M")?;
+    let limit: Limit =
+        name.parse().map_err(|error| format!("{error}, expected one of {}", names_of_limits()))?;
+    let value = units::parse_size(value).ok_or("expected a number, as in 1000 or 128M")?;
+    match Limits::default().raise(limit, value) {
+        Ok(()) => Ok(RaisedLimit { limit, value }),
+        Err(_) => Err(format!(
+            "{limit} can be from {} to {}",
+            show_limit(limit, limit.usual()),
+            show_limit(limit, limit.most())
+        )),
+    }
+}
+
+fn names_of_limits() -> String {
+    Limit::ALL.map(Limit::name).join(", ")
+}
+
+fn limits_help() -> String {
+    let mut text = String::from(
+        "Raise a limit on what is read, for a file that is known to be sound; may be repeated. NAME is one of",
+    );
+    for limit in Limit::ALL {
+        let (usual, most) = (show_limit(limit, limit.usual()), show_limit(limit, limit.most()));
+        text.extend(["\n  ", limit.name(), " (from ", &usual, " to ", &most, "): ", limit.reason()]);
+    }
+    text
+}
+
+fn show_limit(limit: Limit, value: u64) -> String {
+    match limit.unit() {
+        Unit::Bytes => units::show_size(value),
+        Unit::Pieces => value.to_string(),
+    }
 }
 
 /// What becomes of the page cache.

@@ -2,6 +2,7 @@
 
 pub(crate) mod code;
 mod hint;
+mod limit;
 
 pub(crate) use self::hint::disk_hint;
 

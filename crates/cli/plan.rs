@@ -356,6 +356,7 @@ pub(crate) fn selection_in(
         disk: choice.disk.as_deref(),
         parent_dirs: &choice.parent_dir,
         target,
+        limits: choice.limits.limits(),
     })
 }
 

@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use chain_resolve::{Chain, Request, ResolveError, SearchPolicy, resolve, select};
+use limits::Limits;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use vhdx_format::forge::SparseFile;
@@ -156,6 +157,7 @@ fn every_state_of_a_vm_gives_its_disks() {
                     disk: Some(disk),
                     parent_dirs: &[],
                     target: None,
+                    limits: Limits::default(),
                 });
                 let selection = selection.unwrap();
                 let chain = resolve(&selection.only_disk().unwrap().leaf, &selection.policy).unwrap();

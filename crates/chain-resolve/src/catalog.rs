@@ -9,6 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use limits::folder::DEPTH_MAX;
+use limits::{Limit, Limits};
 use uuid::Uuid;
 use vhdx_format::{Geometry, ImageError, ImageKind, Layer, Linkage, LogState, Outline, ParentLocator};
 
@@ -17,15 +19,7 @@ use crate::keys::read_all;
 use crate::links::{ImageIndex, Links, ParentLink};
 use crate::policy::{Refusal, SearchPolicy, folded, same_name};
 use crate::store::{self, FileId, OpenFile, SourceFile, StoreError};
-use crate::vm::hvs::limits::STORE_BYTES_MAX;
 use crate::vm::{Configuration, ConfigurationError, parse_guid};
-
-/// Most names looked at in one search. A folder of 200 VMs with all their checkpoints has some thousands; a search
-/// that meets a hundred thousand was started in the wrong place, and stopping beats reading a file server for hours.
-pub const NAMES_MAX: usize = 100_000;
-
-/// Deepest nesting of folders that is followed: far more than any VM layout has, and a bound on open handles.
-const DEPTH_MAX: usize = 32;
 
 /// An image found in a folder.
 #[derive(Debug)]
@@ -79,8 +73,13 @@ pub enum ReadConfigurationError {
     #[error("cannot read the file")]
     Io(#[source] io::Error),
     /// It is far larger than any configuration.
-    #[error("the file has {0} bytes, a configuration at most {STORE_BYTES_MAX}")]
-    TooLarge(u64),
+    #[error("the file has {found} bytes, more than the limit of {limit} for a configuration")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+        /// The length in bytes.
+        found: u64,
+    },
     /// Its content is damaged.
     #[error(transparent)]
     Content(#[from] ConfigurationError),
@@ -119,8 +118,13 @@ pub struct Catalog {
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {
     /// There is too much to look at.
-    #[error("more than {NAMES_MAX} names below `{}`", .0.display())]
-    TooMany(PathBuf),
+    #[error("more than {limit} names below `{}`", root.display())]
+    TooMany {
+        /// Where the search began.
+        root: PathBuf,
+        /// How many names there may be.
+        limit: u64,
+    },
     /// A root can not be listed.
     #[error("cannot list `{}`", path.display())]
     List {
@@ -134,7 +138,8 @@ pub enum ScanError {
 impl Catalog {
     /// Looks at every file below the policy's roots. A file with several names counts once, under the first.
     pub fn scan(policy: &SearchPolicy, depth: Depth) -> Result<Self, ScanError> {
-        let mut walk = Walk { names: Vec::new(), unread: Vec::new(), looked_at: 0 };
+        let most = policy.limits().of(Limit::NamesScanned);
+        let mut walk = Walk { names: Vec::new(), unread: Vec::new(), looked_at: 0, most };
         for root in policy.roots() {
             walk.root(root)?;
         }
@@ -156,7 +161,7 @@ impl Catalog {
                 Err(_) => continue,
             };
             match store::open(&path) {
-                Ok(file) if seen.insert(file.source.id) => catalog.admit(file, depth),
+                Ok(file) if seen.insert(file.source.id) => catalog.admit(file, depth, policy.limits()),
                 Ok(_) | Err(StoreError::NotAFile { .. }) => {}
                 Err(StoreError::Open { path, source }) => catalog.unread.push((path, source)),
             }
@@ -173,13 +178,13 @@ impl Catalog {
         Ok(catalog)
     }
 
-    fn admit(&mut self, file: OpenFile, depth: Depth) {
+    fn admit(&mut self, file: OpenFile, depth: Depth, limits: &Limits) {
         if is_configuration(&file.source.path) {
-            self.configurations.extend(look_at_configuration(&file));
+            self.configurations.extend(look_at_configuration(&file, limits));
             return;
         }
         let path = file.source.path.clone();
-        match look_at(file, depth) {
+        match look_at(file, depth, limits) {
             Some(image) => self.images.push(image),
             None if is_disk_name(&path) => self.strangers.push(path),
             None => {}
@@ -276,9 +281,9 @@ impl Catalog {
 }
 
 /// What the file says of itself, unless it is something other than an image.
-fn look_at(file: OpenFile, depth: Depth) -> Option<CatalogImage> {
+fn look_at(file: OpenFile, depth: Depth, limits: &Limits) -> Option<CatalogImage> {
     let SourceFile { path, id, len, modified, .. } = file.source.clone();
-    let (facts, table_fault) = match Outline::open(Box::new(file)) {
+    let (facts, table_fault) = match Outline::open_within(Box::new(file), limits) {
         Err(ImageError::NotVhdx) => return None,
         Err(error) => (Err(error), None),
         Ok(outline) => {
@@ -316,28 +321,29 @@ pub(crate) fn is_image_name(path: &Path) -> bool {
 /// The configuration in a file, unless the file holds something else. XML of any kind lies about in such folders, so
 /// one that makes no sense counts as a damaged configuration only where its name is that of one, a GUID. A file of that
 /// name in one of Hyper-V's own folders is one, even if nothing in it says so any more.
-fn look_at_configuration(file: &OpenFile) -> Option<ConfigurationFile> {
+fn look_at_configuration(file: &OpenFile, limits: &Limits) -> Option<ConfigurationFile> {
     let SourceFile { path, modified, .. } = file.source.clone();
     let stem = path.file_stem().and_then(|stem| stem.to_str()).and_then(parse_guid);
     let is_xml = path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("xml"));
     let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
     let in_place =
         stem.is_some() && ["Virtual Machines", "Snapshots"].iter().any(|own| same_name(folder, own));
-    match read_configuration(file) {
+    match read_configuration(file, limits) {
         Err(ReadConfigurationError::Content(ConfigurationError::NotAConfiguration(_))) if !in_place => None,
         Err(_) if is_xml && stem.is_none() => None,
         configuration => Some(ConfigurationFile { path, modified, configuration }),
     }
 }
 
-fn read_configuration(file: &OpenFile) -> Result<Configuration, ReadConfigurationError> {
-    Ok(Configuration::parse(&read_all(file)?)?)
+fn read_configuration(file: &OpenFile, limits: &Limits) -> Result<Configuration, ReadConfigurationError> {
+    Ok(Configuration::parse_within(&read_all(file, limits)?, limits)?)
 }
 
 struct Walk {
     names: Vec<PathBuf>,
     unread: Vec<(PathBuf, io::Error)>,
-    looked_at: usize,
+    looked_at: u64,
+    most: u64,
 }
 
 impl Walk {
@@ -354,8 +360,8 @@ impl Walk {
             };
             for entry in entries {
                 self.looked_at = self.looked_at.saturating_add(1);
-                if self.looked_at > NAMES_MAX {
-                    return Err(ScanError::TooMany(root.to_path_buf()));
+                if self.looked_at > self.most {
+                    return Err(ScanError::TooMany { root: root.to_path_buf(), limit: self.most });
                 }
                 match entry.and_then(|entry| Ok((entry.path(), entry.file_type()?))) {
                     Ok((path, kind)) => self.entry(path, kind, depth, &mut folders),
@@ -378,5 +384,25 @@ impl Walk {
         } else if kind.is_dir() {
             self.unread.push((path, io::Error::other("nested too deep")));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_looks_at_as_many_names_as_the_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("below")).unwrap();
+        for name in ["a", "b.partial", "below/c"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let walk = |most| {
+            let mut walk = Walk { names: Vec::new(), unread: Vec::new(), looked_at: 0, most };
+            walk.root(folder.path()).map(|()| walk.names.len())
+        };
+        assert!(matches!(walk(3), Err(ScanError::TooMany { limit: 3, root }) if root == folder.path()));
+        assert_eq!(walk(4).unwrap(), 2);
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use limits::Limits;
+
 use crate::catalog::{Catalog, CatalogImage, Depth, ScanError, is_image_name};
 use crate::links::{ImageIndex, ParentLink};
 use crate::machine::{Vm, machines};
@@ -39,18 +41,23 @@ pub enum FolderError {
 impl Folder {
     /// Looks at everything below `source` and the folders in `parent_dirs`. A file stands for the folder it lies in; a
     /// configuration for its VM's folder. Images in `parent_dirs` are parents only.
-    pub fn scan(source: &Path, parent_dirs: &[PathBuf]) -> Result<Self, FolderError> {
-        Self::look(source, parent_dirs, Depth::Outlines)
+    pub fn scan(source: &Path, parent_dirs: &[PathBuf], limits: &Limits) -> Result<Self, FolderError> {
+        Self::look(source, parent_dirs, limits, Depth::Outlines)
     }
 
     /// The same, and judges every image's block table as well: what [`crate::check()`] wants.
-    pub fn inspect(source: &Path, parent_dirs: &[PathBuf]) -> Result<Self, FolderError> {
-        Self::look(source, parent_dirs, Depth::Tables)
+    pub fn inspect(source: &Path, parent_dirs: &[PathBuf], limits: &Limits) -> Result<Self, FolderError> {
+        Self::look(source, parent_dirs, limits, Depth::Tables)
     }
 
-    fn look(source: &Path, parent_dirs: &[PathBuf], depth: Depth) -> Result<Self, FolderError> {
+    fn look(
+        source: &Path,
+        parent_dirs: &[PathBuf],
+        limits: &Limits,
+        depth: Depth,
+    ) -> Result<Self, FolderError> {
         let root = root_of(source)?;
-        let policy = policy(&root, parent_dirs)?;
+        let policy = policy(&root, parent_dirs)?.within(*limits);
         let catalog = Catalog::scan(&policy, depth)?;
         let machines = machines(&catalog);
         Ok(Self { root, policy, catalog, machines, target: None })

@@ -4,12 +4,12 @@
 
 use std::path::{Path, PathBuf};
 
+use limits::{Limit, Limits};
 use vhdx_format::{FileOffset, ReadAt};
 
 use crate::catalog::ReadConfigurationError;
 use crate::store::{self, OpenFile, SourceFile, StoreError};
-use crate::vm::hvs::limits::STORE_BYTES_MAX;
-use crate::vm::{Keys, read_keys};
+use crate::vm::{Keys, read_keys_within};
 
 /// The keys of a file can not be had.
 #[derive(Debug, thiserror::Error)]
@@ -28,18 +28,20 @@ pub enum OpenKeysError {
 }
 
 /// Opens a `.vmcx`, `.vmrs` or `.xml` and reads its keys. Memory is bounded, whatever the file says.
-pub fn open_keys(path: &Path) -> Result<(SourceFile, Keys), OpenKeysError> {
+pub fn open_keys(path: &Path, limits: &Limits) -> Result<(SourceFile, Keys), OpenKeysError> {
     let file = store::open(path)?;
     let failed = |source| OpenKeysError::Read { path: path.to_path_buf(), source };
-    let bytes = read_all(&file).map_err(failed)?;
-    let keys = read_keys(&bytes).map_err(|error| failed(ReadConfigurationError::Content(error.into())))?;
+    let bytes = read_all(&file, limits).map_err(failed)?;
+    let keys = read_keys_within(&bytes, limits)
+        .map_err(|error| failed(ReadConfigurationError::Content(error.into())))?;
     Ok((file.source, keys))
 }
 
 /// All bytes of a file that is no larger than any configuration.
-pub(crate) fn read_all(file: &OpenFile) -> Result<Vec<u8>, ReadConfigurationError> {
-    let len = usize::try_from(file.source.len).ok().filter(|len| *len <= STORE_BYTES_MAX);
-    let mut bytes = vec![0; len.ok_or(ReadConfigurationError::TooLarge(file.source.len))?];
+pub(crate) fn read_all(file: &OpenFile, limits: &Limits) -> Result<Vec<u8>, ReadConfigurationError> {
+    let (limit, found) = (limits.of(Limit::ConfigurationSize), file.source.len);
+    let len = usize::try_from(found).ok().filter(|_| found <= limit);
+    let mut bytes = vec![0; len.ok_or(ReadConfigurationError::TooLarge { limit, found })?];
     file.read_exact_at(FileOffset(0), &mut bytes).map_err(ReadConfigurationError::Io)?;
     Ok(bytes)
 }

@@ -34,7 +34,7 @@ mod store;
 pub mod vm;
 
 pub use catalog::{
-    Catalog, CatalogImage, ConfigurationFile, Depth, ImageFacts, NAMES_MAX, ReadConfigurationError, ScanError,
+    Catalog, CatalogImage, ConfigurationFile, Depth, ImageFacts, ReadConfigurationError, ScanError,
 };
 pub use chain::{Chain, ChainFile, ChangeError, FoundBy};
 pub use check::check;

@@ -8,10 +8,13 @@ use std::fs::DirEntry;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-/// The folders below which sources may lie, resolved to their real names.
+use limits::Limits;
+
+/// The folders below which sources may lie, resolved to their real names, and the limits on what lies there.
 #[derive(Clone, Debug)]
 pub struct SearchPolicy {
     roots: Vec<PathBuf>,
+    limits: Limits,
 }
 
 /// Why a stored path leads to no candidate.
@@ -36,7 +39,7 @@ pub enum Refusal {
 }
 
 impl SearchPolicy {
-    /// Allows the folders and everything below them.
+    /// Allows the folders and everything below them, within the usual limits.
     pub fn new(folders: impl IntoIterator<Item = PathBuf>) -> io::Result<Self> {
         let mut roots: Vec<PathBuf> = Vec::new();
         for folder in folders {
@@ -46,7 +49,19 @@ impl SearchPolicy {
                 roots.push(root);
             }
         }
-        Ok(Self { roots })
+        Ok(Self { roots, limits: Limits::default() })
+    }
+
+    /// The same folders, within other limits.
+    #[must_use]
+    pub fn within(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// The limits on the files that lie there.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// The folders, by their real names.

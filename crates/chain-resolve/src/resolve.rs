@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use limits::Limits;
 use vhdx_format::{ImageError, Layer, Linkage, OpenStack, ParentLocator, read_header};
 
 use crate::candidates::candidates;
@@ -19,13 +20,13 @@ use crate::store::{self, OpenFile, SourceFile};
 pub fn resolve(leaf: &Path, policy: &SearchPolicy) -> Result<Chain, ResolveError> {
     let handle = Arc::new(store::open(leaf)?);
     let mut search = Search { policy, catalog: None };
-    let mut stack = OpenStack::new(open_layer(&handle)?);
+    let mut stack = OpenStack::within(open_layer(&handle, policy.limits())?, policy.limits());
     let mut files = vec![ChainFile::new(handle, FoundBy::Selection)];
     while let (Some(wanted), Some(child)) = (stack.wanted(), files.last()) {
         let child = child.source.path.clone();
         let (handle, found_by) = search.parent_of(&child, wanted)?;
         refuse_cycle(&files, &child, &handle)?;
-        let layer = open_layer(&handle)?;
+        let layer = open_layer(&handle, policy.limits())?;
         let parent = handle.source.path.clone();
         stack.push(layer).map_err(|source| ResolveError::Link { child, parent, source })?;
         files.push(ChainFile::new(handle, found_by));
@@ -35,13 +36,13 @@ pub fn resolve(leaf: &Path, policy: &SearchPolicy) -> Result<Chain, ResolveError
 }
 
 /// Opens one image, without asking for its parent.
-pub fn open_image(path: &Path) -> Result<(SourceFile, Layer), ResolveError> {
+pub fn open_image(path: &Path, limits: &Limits) -> Result<(SourceFile, Layer), ResolveError> {
     let handle = Arc::new(store::open(path)?);
-    Ok((handle.source.clone(), open_layer(&handle)?))
+    Ok((handle.source.clone(), open_layer(&handle, limits)?))
 }
 
-fn open_layer(handle: &Arc<OpenFile>) -> Result<Layer, ResolveError> {
-    let image = Layer::open(Box::new(Arc::clone(handle)));
+fn open_layer(handle: &Arc<OpenFile>, limits: &Limits) -> Result<Layer, ResolveError> {
+    let image = Layer::open_within(Box::new(Arc::clone(handle)), limits);
     image.map_err(|source| ResolveError::Image { path: handle.source.path.clone(), source })
 }
 

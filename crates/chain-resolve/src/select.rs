@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use limits::Limits;
 use uuid::Uuid;
 
 use crate::choice::{CheckpointChoice, DiskChoice, VmChoice};
@@ -29,6 +30,8 @@ pub struct Request<'a> {
     pub parent_dirs: &'a [PathBuf],
     /// A file that is about to be replaced, and so is no state to choose.
     pub target: Option<&'a Path>,
+    /// The limits on what is read.
+    pub limits: Limits,
 }
 
 /// The disks whose states are wanted, and where their parents may be looked for.
@@ -127,7 +130,7 @@ pub fn select(request: &Request<'_>) -> Result<Selection, SelectError> {
     if is_image && checkpoint.is_none() {
         return lone_file(request);
     }
-    let folder = Folder::scan(source, parent_dirs)?.without(request.target);
+    let folder = Folder::scan(source, parent_dirs, &request.limits)?.without(request.target);
     let own_disk = if is_image { disk_of_file(&folder, source) } else { None };
     let request = &Request { disk: request.disk.or(own_disk.as_deref()), ..*request };
     let vm = which_vm(&folder, request)?;
@@ -156,15 +159,19 @@ fn lone_file(request: &Request<'_>) -> Result<Selection, SelectError> {
         disks: vec![SelectedDisk { leaf: source.to_path_buf(), name: stem, slot: None }],
         vm: None,
         checkpoint: None,
-        policy: folder::policy_for(source, request.parent_dirs)?,
+        policy: folder::policy_for(source, request.parent_dirs)?.within(request.limits),
         notes: Vec::new(),
-        protected: request.target.map(protected_around).transpose()?.unwrap_or_default(),
+        protected: request
+            .target
+            .map(|target| protected_around(target, &request.limits))
+            .transpose()?
+            .unwrap_or_default(),
     })
 }
 
 /// What nothing may replace beside a target that is a VM's by its name. Any other is not worth a look at its folder,
 /// which may be as large as a whole disk.
-fn protected_around(target: &Path) -> Result<Vec<PathBuf>, SelectError> {
+fn protected_around(target: &Path, limits: &Limits) -> Result<Vec<PathBuf>, SelectError> {
     let suffix = target.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default();
     let is_named_so =
         folder::is_configuration(target) || ["vhdx", "avhdx"].iter().any(|known| same_name(suffix, known));
@@ -172,7 +179,7 @@ fn protected_around(target: &Path) -> Result<Vec<PathBuf>, SelectError> {
     if !is_named_so || !is_file {
         return Ok(Vec::new());
     }
-    Ok(Folder::scan(target, &[])?.protected())
+    Ok(Folder::scan(target, &[], limits)?.protected())
 }
 
 /// The stem of the base of the disk that a file belongs to.
@@ -269,6 +276,10 @@ fn which_vm<'a>(folder: &'a Folder, request: &Request<'_>) -> Result<Option<&'a 
         return Err(SelectError::LostConfigurations(vec![own]));
     }
     match select_vms(folder, request.source, request.vm)?.as_slice() {
+        // Whose state that is, a configuration would say.
+        [] if !lost.is_empty() && request.checkpoint.and_then(names::special).is_some() => {
+            Err(SelectError::LostConfigurations(lost))
+        }
         [] => Ok(None),
         // The only one that can be read is not the only one.
         [only]

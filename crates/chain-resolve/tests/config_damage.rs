@@ -8,9 +8,11 @@ use chain_resolve::forge::hvs::{Change, Container, Entry, EntryId, Parent, key_t
 use chain_resolve::forge::vm::{Disk, Slot, Vm};
 use chain_resolve::forge::xml::{self, Encoding};
 use chain_resolve::vm::hvs::{self, Problem, Store, Structure};
-use chain_resolve::vm::tree::{DEPTH_MAX, KeyTree, Node, Value};
-use chain_resolve::vm::xml::{NAME_BYTES_MAX, XmlError};
+use chain_resolve::vm::tree::{KeyTree, Node, Value};
+use chain_resolve::vm::xml::XmlError;
 use chain_resolve::vm::{Configuration, Form, Generation, read_keys, xml as xml_reader};
+use limits::Limit;
+use limits::configuration::{DEPTH_MAX, ELEMENTS_MAX, NAME_BYTES_MAX, XML_DIVISOR};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -180,7 +182,8 @@ fn tables_that_overlap_do_not_multiply_the_work() {
         bytes[at..at + 4].copy_from_slice(&data_len.to_le_bytes());
     }
     let store = survives(&bytes).unwrap();
-    let limit = Problem::TooMany { structure: Structure::KeyTable, limit: hvs::limits::TABLE_BYTES_MAX };
+    let limit =
+        Problem::TooMany { structure: Structure::KeyTable, limit: limits::configuration::TABLE_BYTES_MAX };
     assert!(store.warnings.first.iter().any(|warning| warning.problem == limit), "{:?}", store.warnings);
 }
 
@@ -206,7 +209,7 @@ fn values_that_share_bytes_do_not_multiply_the_memory() {
     bytes[0x2000] = 0;
     let store = survives(&bytes).unwrap();
     let held: usize = store.tree.root.children.iter().filter_map(|key| key.value.as_ref()).map(len).sum();
-    assert_eq!(held, hvs::limits::VALUES_BYTES_MAX, "four of them, then no more");
+    assert_eq!(held, limits::configuration::VALUES_BYTES_MAX, "four of them, then no more");
 }
 
 fn len(value: &Value) -> usize {
@@ -299,9 +302,9 @@ fn huge_attributes_names_and_crowds_of_elements_are_bounded() {
     assert_eq!(xml_reader::read(huge.as_bytes()).unwrap().tree.root.int_at("a"), Some(7));
     let name = "n".repeat(NAME_BYTES_MAX + 1);
     assert!(matches!(refused(&format!("<{name}/>")), XmlError::NameTooLong { found: 255, .. }));
-    let crowd = format!("<a>{}</a>", "<b/>".repeat(xml_reader::ELEMENTS_MAX));
+    let crowd = format!("<a>{}</a>", "<b/>".repeat(ELEMENTS_MAX));
     assert!(matches!(refused(&crowd), XmlError::TooMany { .. }));
-    let large = "<".repeat(xml_reader::XML_BYTES_MAX + 1);
+    let large = "<".repeat(usize::try_from(Limit::ConfigurationSize.usual() / XML_DIVISOR).unwrap() + 1);
     assert!(matches!(refused(&large), XmlError::TooLarge { .. }));
 }
 

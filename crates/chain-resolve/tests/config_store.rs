@@ -7,6 +7,8 @@ mod config_common;
 use chain_resolve::forge::hvs::{Change, Container, Content, Entry, EntryId, ExtraTable, Parent};
 use chain_resolve::vm::hvs::{self, Problem, Store, StoreError, Structure};
 use chain_resolve::vm::tree::{Node, Unreadable, Value};
+use limits::Limit;
+
 use config_common::{clean, minimal, name_of, problems, text};
 
 /// Many keys in the order of their numbers.
@@ -317,7 +319,7 @@ fn nothing_but_a_header_is_an_error_with_a_place() {
     assert_eq!(hvs::read(&bytes[..0x2008]).unwrap_err(), StoreError::NoKeyTable);
     assert_eq!(hvs::read(b"").unwrap_err(), StoreError::NotAStore);
     assert_eq!(hvs::read(&[0; 0x3000]).unwrap_err(), StoreError::NotAStore);
-    let large = vec![0; hvs::limits::STORE_BYTES_MAX + 1];
+    let large = vec![0; usize::try_from(Limit::ConfigurationSize.usual()).unwrap() + 1];
     assert!(matches!(hvs::read(&large), Err(StoreError::TooLarge { .. })));
 }
 

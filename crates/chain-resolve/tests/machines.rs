@@ -32,7 +32,7 @@ fn put(folder: &Path, files: &[LeftFile]) {
 fn left(files: &[LeftFile]) -> (TempDir, Folder) {
     let dir = tempfile::tempdir().unwrap();
     put(dir.path(), files);
-    let folder = Folder::scan(dir.path(), &[]).unwrap();
+    let folder = Folder::scan(dir.path(), &[], &limits::Limits::default()).unwrap();
     (dir, folder)
 }
 

@@ -21,7 +21,8 @@ use words::Words;
 /// Gives the exit code.
 pub(crate) fn run(args: &CheckArgs) -> Result<u8, Failure> {
     let source = plan::path_or_default(args.folder.source.as_deref());
-    let folder = Folder::inspect(&source, &args.folder.parent_dir).map_err(SelectError::from)?;
+    let folder = Folder::inspect(&source, &args.folder.parent_dir, &args.folder.limits.limits())
+        .map_err(SelectError::from)?;
     let only = args.folder.vm.as_deref().map(|name| vm_named(&folder, name)).transpose()?;
     let findings = check(&folder, only);
     let summary = Summary::of(&folder, only.is_some(), &findings);

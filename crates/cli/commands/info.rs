@@ -18,7 +18,7 @@ use crate::usage::UsageError;
 pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
     let source = plan::source_path(&args.source);
     if names_configuration(args, &source) {
-        return info_configuration::run(&source, args.keys, args.json);
+        return info_configuration::run(&source, args.keys, args.json, &args.source.choice.limits.limits());
     }
     if args.keys {
         return Err(UsageError::KeysOfImage.into());
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
             Disk::Plain(plain) => print_plain(args, &mut out, &plain),
         };
     }
-    let (source, layer) = open_image(&selected.leaf)?;
+    let (source, layer) = open_image(&selected.leaf, &args.source.choice.limits.limits())?;
     let info = ImageInfo::of_image(&source, &layer);
     if args.json { print_json(&mut out, &info) } else { print_text(&mut out, &info).map_err(Failure::Output) }
 }

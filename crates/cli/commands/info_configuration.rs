@@ -9,14 +9,15 @@ use std::path::Path;
 use chain_resolve::vm::tree::{KeyTree, Node, Value};
 use chain_resolve::vm::{Configuration, DiskSlot, Form, Generation, Keys, Reference, has_saved_memory};
 use chain_resolve::{open_keys, slot_name};
+use limits::Limits;
 use serde::{Serialize, Serializer};
 
 use crate::commands::print_json;
 use crate::failure::{Failure, with_sources};
 use crate::terminal::printable;
 
-pub(super) fn run(path: &Path, with_keys: bool, json: bool) -> Result<(), Failure> {
-    let (source, keys) = open_keys(path)?;
+pub(super) fn run(path: &Path, with_keys: bool, json: bool, limits: &Limits) -> Result<(), Failure> {
+    let (source, keys) = open_keys(path, limits)?;
     let (report, tree) = Report::of(&source.path, keys);
     let mut out = BufWriter::new(io::stdout().lock());
     if json {

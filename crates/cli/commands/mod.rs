@@ -37,7 +37,7 @@ fn print_json(out: &mut dyn Write, value: &impl Serialize) -> Result<(), Failure
 /// What the folder holds that was asked for.
 fn folder_report(args: &FolderArgs) -> Result<FolderReport, Failure> {
     let source = plan::path_or_default(args.source.as_deref());
-    let folder = Folder::scan(&source, &args.parent_dir).map_err(SelectError::from)?;
+    let folder = Folder::scan(&source, &args.parent_dir, &args.limits.limits()).map_err(SelectError::from)?;
     let vms = select_vms(&folder, &source, args.vm.as_deref())?;
     let report = FolderReport::new(&folder, &vms);
     if report.vms.is_empty() && report.images.is_empty() && report.unreadable.is_empty() {

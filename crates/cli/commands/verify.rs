@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use export_manifest::{Comparison, Format, Manifest, ManifestError, compare};
 use export_sinks::{Cancel, ContentDigests, Difference, Sha256Digest};
+use limits::{Limit, Limits};
 use vhdx_format::{Geometry, GeometryError, SectorSize};
 
 use self::restored::{Looked, Restored};
@@ -123,7 +124,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<u8, Failure> {
         None => beside(&args.image),
     };
     let unusable = |source| VerifyError { path: manifest_path.clone(), source };
-    let manifest = read_manifest(&manifest_path).map_err(unusable)?;
+    let manifest = read_manifest(&manifest_path, &args.limits.limits()).map_err(unusable)?;
     let geometry = geometry(&manifest).map_err(unusable)?;
     let wanted = wanted(args, &manifest).map_err(unusable)?;
     let cancel = Cancel::new();
@@ -131,7 +132,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<u8, Failure> {
     let restored = if is_stream {
         Ok(Restored::stream(geometry)?)
     } else {
-        Restored::open(&args.image, &args.parent_dir, geometry, args.cache.cache_use())?
+        Restored::open(&args.image, args, geometry)?
     };
     let mut verified = Verified {
         image: &args.image,
@@ -166,11 +167,16 @@ fn beside(image: &Path) -> PathBuf {
     name.into()
 }
 
-fn read_manifest(path: &Path) -> Result<Manifest, Unusable> {
+fn read_manifest(path: &Path, limits: &Limits) -> Result<Manifest, Unusable> {
+    let (file, most) = (File::open(path)?, limits.of(Limit::ManifestSize));
+    let found = file.metadata()?.len();
+    if found > most {
+        return Err(ManifestError::TooLarge { found, most }.into());
+    }
     let mut text = Vec::new();
-    // One byte more than a manifest may have, to see that it has more.
-    File::open(path)?.take(Manifest::LEN_MAX.saturating_add(1)).read_to_end(&mut text)?;
-    Ok(Manifest::parse(&text)?)
+    // What has no length, or grows, may have one byte more than a manifest, to see that it has more.
+    file.take(most.saturating_add(1)).read_to_end(&mut text)?;
+    Ok(Manifest::parse_within(&text, limits)?)
 }
 
 fn geometry(manifest: &Manifest) -> Result<Geometry, Unusable> {

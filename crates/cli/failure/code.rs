@@ -60,7 +60,7 @@ fn select_code(error: &SelectError) -> u8 {
 
 fn scan_code(error: &ScanError) -> u8 {
     match error {
-        ScanError::TooMany(_) => OTHER,
+        ScanError::TooMany { .. } => OTHER,
         ScanError::List { source, .. } => io_code(source),
     }
 }

@@ -5,16 +5,16 @@ use std::io;
 use std::path::Path;
 
 use chain_resolve::{
-    ChangeError, CheckpointChoice, FolderError, LeafChoice, ResolveError, ScanError, SelectError, StoreError,
-    Tried, VmChoice, WhyNot,
+    ChangeError, CheckpointChoice, LeafChoice, ResolveError, SelectError, StoreError, Tried, VmChoice, WhyNot,
 };
 use export_manifest::ManifestError;
 use export_sinks::device::{DeviceError, ReadBackError, Usage};
 use export_sinks::{ExportError, NotAFile, NotShared, Place, SinkError, SpaceError, TargetError};
+use limits::Limit;
 use raw_format::{SeekTableError, ZstdDiskError};
 use vhdx_format::{ImageError, Problem};
 
-use super::Failure;
+use super::{Failure, limit};
 use crate::commands::verify::{Unusable, VerifyError};
 use crate::disk::DiskError;
 use crate::terminal::{quoted, steers};
@@ -24,6 +24,9 @@ const NOT_KEPT: &str = "the device does not keep what is written to it: do not u
 
 /// What to do about it.
 pub(super) fn of(failure: &Failure) -> Option<String> {
+    if let Some(limit) = limit::met(failure) {
+        return Some(limit_hint(limit));
+    }
     match failure {
         Failure::Usage(error) => Some(usage_hint(error).to_owned()),
         Failure::Select(error) => select_hint(error),
@@ -40,6 +43,16 @@ pub(super) fn of(failure: &Failure) -> Option<String> {
             Some("the VM seems to be running: read from a backup or a snapshot of its volume".to_owned())
         }
         _ => None,
+    }
+}
+
+fn limit_hint(limit: Limit) -> String {
+    let raise = format!("raise the limit with `--limit {limit}=VALUE`");
+    match limit {
+        Limit::NamesScanned => {
+            format!("name the VM's own folder, or the disk file itself, as SOURCE; or {raise}")
+        }
+        _ => format!("if the file is known to be sound, {raise}"),
     }
 }
 
@@ -109,9 +122,6 @@ fn select_hint(error: &SelectError) -> Option<String> {
             "name one of the files above as SOURCE, or narrow the folder"
         }
         SelectError::NoImages(_) => "name the folder that holds the .vhdx and .avhdx files",
-        SelectError::Folder(FolderError::Scan(ScanError::TooMany(_))) => {
-            "name the VM's own folder, or the disk file itself, as SOURCE"
-        }
         _ => return None,
     };
     Some(text.to_owned())

@@ -6,13 +6,11 @@
 use std::fmt;
 
 use export_sinks::{BLOCK_LEN, BlockSums, ContentDigests, MARK_LEN, Mark, RANGE_LEN, RangeSum, Sha256Digest};
+use limits::manifest::RANGES_MAX;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::bounded;
 use crate::error::Inconsistency;
-
-/// Ranges of the largest disk there is, 64 TiB.
-const RANGES_MAX: usize = 1 << 20;
 
 /// Digests over bytes 0 to the virtual size, zeros included: equal for every format of the same disk.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]

@@ -5,6 +5,8 @@
 use std::io;
 
 use export_sinks::Sha256Digest;
+use limits::manifest::{LINKS_MAX, WARNINGS_MAX};
+use limits::{Limit, Limits};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -18,12 +20,6 @@ pub const SCHEMA: &str = "vhdx-export-manifest";
 
 /// The version of the schema that is written, and the newest that is read.
 pub const VERSION: u64 = 1;
-
-/// More files than any chain has: readers of chains stop at 256.
-const LINKS_MAX: usize = 1024;
-
-/// More than anybody reads.
-const WARNINGS_MAX: usize = 16 << 10;
 
 /// What an export proves.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -200,14 +196,16 @@ struct Head<'a> {
 }
 
 impl Manifest {
-    /// Most bytes that are read. A disk of 64 TiB without a zero in it has a million ranges of some 350 bytes each.
-    pub const LEN_MAX: u64 = 512 << 20;
-
-    /// Reads a document of at most 512 MiB, and holds it to the schema and to itself.
+    /// Reads a document within the usual limits, and holds it to the schema and to itself.
     pub fn parse(text: &[u8]) -> Result<Self, ManifestError> {
-        let found = text.len() as u64;
-        if found > Self::LEN_MAX {
-            return Err(ManifestError::TooLarge { found, most: Self::LEN_MAX });
+        Self::parse_within(text, &Limits::default())
+    }
+
+    /// The same, within limits that were raised.
+    pub fn parse_within(text: &[u8], limits: &Limits) -> Result<Self, ManifestError> {
+        let (found, most) = (text.len() as u64, limits.of(Limit::ManifestSize));
+        if found > most {
+            return Err(ManifestError::TooLarge { found, most });
         }
         let is_object = text.trim_ascii_start().first() == Some(&b'{');
         let head: Head<'_> = serde_json::from_slice(text).map_err(|error| match error.classify() {

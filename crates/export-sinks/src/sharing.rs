@@ -13,7 +13,6 @@ use std::io;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use vhdx_format::limits::STACK_DEPTH_MAX;
 use vhdx_format::{Content, DiskOffset, DiskRange, FileOffset, Holes, LayerIndex, ReadAt, VirtualDisk};
 
 use crate::piece::Pieces;
@@ -178,7 +177,7 @@ fn is_refusal(error: &io::Error) -> bool {
 }
 
 fn layers(disk: &dyn VirtualDisk) -> impl Iterator<Item = (LayerIndex, &dyn ReadAt)> {
-    let indices = (0..STACK_DEPTH_MAX).map(LayerIndex);
+    let indices = (0..usize::MAX).map(LayerIndex);
     indices.map_while(|index| Some((index, disk.layer(index)?)))
 }
 

@@ -10,7 +10,6 @@
 
 mod encoder;
 mod frames;
-pub mod limits;
 mod raw;
 mod seek_table;
 mod zero_frame;
@@ -18,7 +17,7 @@ mod zstd_disk;
 
 pub use encoder::FrameEncoder;
 pub use frames::FrameError;
-pub use limits::FRAME_LEN;
+pub use limits::frames::FRAME_LEN;
 pub use raw::{RawDisk, RawError};
 pub use seek_table::{Frame, FrameLimit, Frames, SeekTable, SeekTableBuilder, SeekTableError};
 pub use zero_frame::{zero_frame, zero_frame_len};

@@ -13,7 +13,7 @@ use std::io::{self, Write};
 
 use vhdx_format::{DiskOffset, FileOffset, ReadAt};
 
-use crate::limits::{
+use limits::frames::{
     CONTENT_LEN_MAX, EMPTY_FRAMES_MAX, FORMAT_CONTENT_MAX, FORMAT_FRAMES_MAX, FRAMES_MAX, PACKED_LEN_MAX,
 };
 
@@ -99,7 +99,7 @@ pub enum SeekTableError {
         /// Which frame, counted from 0.
         index: u32,
     },
-    /// The file goes over a limit of this program (see [`crate::limits`]).
+    /// The file goes over a limit of this program (see [`limits::frames`]).
     #[error("{what} of {found}, more than the limit of {limit}; {reason}")]
     TooLarge {
         /// What is too large.

@@ -20,8 +20,8 @@ const LAYER: LayerIndex = LayerIndex(0);
 /// A seekable zstd file as a disk.
 ///
 /// Frames with the bytes of [`zero_frame`] are zeros without being read; frames of zeros that other programs made are
-/// data. Reading takes memory for one frame and its content, at most [`crate::limits::PACKED_LEN_MAX`] and
-/// [`crate::limits::CONTENT_LEN_MAX`], on each thread that reads.
+/// data. Reading takes memory for one frame and its content, at most [`limits::frames::PACKED_LEN_MAX`] and
+/// [`limits::frames::CONTENT_LEN_MAX`], on each thread that reads.
 #[derive(Debug)]
 pub struct ZstdDisk<S> {
     content: FramedContent<S>,

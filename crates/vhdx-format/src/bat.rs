@@ -4,7 +4,7 @@
 //! bytes with nothing. Reading the table costs one pass in pieces; it is never held.
 
 use crate::geometry::{BlockIndex, BlockLayout};
-use crate::limits::MIB;
+use crate::offset::MIB;
 use crate::overlay::Overlay;
 use crate::region::{Region, Regions};
 use crate::wire::bat::{ENTRY_LEN, Entry, state};

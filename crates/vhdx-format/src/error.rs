@@ -51,17 +51,21 @@ pub enum ImageError {
     /// The file is in order but asks for something that is not known here.
     #[error(transparent)]
     Unsupported(#[from] Unsupported),
-    /// The file goes over a limit of this program (see [`crate::limits`]).
-    #[error("the {structure} has {found} {unit}, more than the limit of {limit}")]
+    /// The file goes over a limit of this program (see [`limits`]).
+    #[error("the {structure} at {at} has {found} {unit}, more than the limit of {limit}")]
     Limit {
         /// What is too large.
         structure: Structure,
+        /// Where it begins.
+        at: FileOffset,
         /// The unit of both numbers.
         unit: &'static str,
         /// The limit.
         limit: u64,
         /// What was found.
         found: u64,
+        /// The limit that a user can raise to have the file read, if there is one.
+        raise: Option<limits::Limit>,
     },
 }
 

@@ -6,7 +6,9 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::limits::{DISK_SIZE_MAX, MIB};
+use limits::image::DISK_SIZE_MAX;
+
+use crate::offset::MIB;
 use crate::wire::bat::ENTRY_LEN;
 use crate::{DiskOffset, DiskRange};
 

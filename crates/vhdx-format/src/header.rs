@@ -5,7 +5,7 @@
 use uuid::Uuid;
 use zerocopy::{FromZeros, IntoBytes};
 
-use crate::limits::MIB;
+use crate::offset::MIB;
 use crate::wire::{header as raw, identifier};
 use crate::{Corruption, FileOffset, ImageError, Problem, ReadAt, Structure, Unsupported, checksum};
 

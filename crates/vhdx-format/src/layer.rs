@@ -3,6 +3,8 @@
 //! Holding a [`Layer`] means that every structure was found in order, so reading it can only fail where the system
 //! fails. What a differencing layer leaves to its parent is for a [`crate::LayerStack`] to find.
 
+use limits::Limits;
+
 use crate::bat::{self, BlockCounts};
 use crate::extent::Coalesced;
 use crate::outline::Outline;
@@ -20,7 +22,12 @@ impl Layer {
     /// Opens an image, which validates all of it but the payload: both headers, the log, the region tables, the
     /// metadata, every entry of the block table.
     pub fn open(source: Box<dyn ReadAt>) -> Result<Self, ImageError> {
-        Self::from_outline(Outline::open(source)?)
+        Self::open_within(source, &Limits::default())
+    }
+
+    /// The same, within limits that were raised.
+    pub fn open_within(source: Box<dyn ReadAt>, limits: &Limits) -> Result<Self, ImageError> {
+        Self::from_outline(Outline::open_within(source, limits)?)
     }
 
     /// Judges the block table of an image whose outline is known, through the same handle.

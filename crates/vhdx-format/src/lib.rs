@@ -18,7 +18,6 @@ pub mod geometry;
 mod header;
 mod holes;
 mod layer;
-pub mod limits;
 mod log;
 mod metadata;
 mod offset;

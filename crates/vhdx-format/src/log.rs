@@ -6,11 +6,12 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use limits::image::{FILE_LEN_MAX, LOG_CHECKSUM_LAPS_MAX};
+use limits::{Limit, Limits};
 use uuid::Uuid;
 use zerocopy::FromBytes;
 
 use crate::header::Header;
-use crate::limits::{FILE_LEN_MAX, LOG_CHECKSUM_LAPS_MAX, LOG_LEN_MAX, MIB};
 use crate::overlay::Overlay;
 use crate::wire::log::{self as raw, SECTOR, SECTOR_LEN};
 use crate::wire::{self, region};
@@ -31,14 +32,21 @@ pub enum LogState {
 }
 
 /// Replays the log that `header` describes into `overlay`.
-pub(crate) fn replay(header: &Header, overlay: &mut Overlay) -> Result<LogState, ImageError> {
+pub(crate) fn replay(
+    header: &Header,
+    overlay: &mut Overlay,
+    limits: &Limits,
+) -> Result<LogState, ImageError> {
     let Some(log_guid) = header.log_guid else { return Ok(LogState::Clean) };
-    if header.log_len > LOG_LEN_MAX {
+    let limit = limits.of(Limit::LogSize);
+    if header.log_len > limit {
         return Err(ImageError::Limit {
             structure: Structure::Log,
+            at: header.log_at,
             unit: "bytes",
-            limit: LOG_LEN_MAX,
+            limit,
             found: header.log_len,
+            raise: Some(Limit::LogSize),
         });
     }
     let mut ring = Ring {
@@ -81,9 +89,11 @@ fn apply(patches: Vec<LogPatch>, head: &Entry, overlay: &mut Overlay) -> Result<
     if end > FILE_LEN_MAX {
         return Err(ImageError::Limit {
             structure: Structure::File,
+            at: FileOffset(0),
             unit: "bytes after replay",
             limit: FILE_LEN_MAX,
             found: end,
+            raise: None,
         });
     }
     overlay.extend_to(end);
@@ -193,9 +203,11 @@ impl Ring {
         let Some(entry) = self.plausible(at, &header) else { return Ok(None) };
         self.checksum_budget = self.checksum_budget.checked_sub(entry.len).ok_or(ImageError::Limit {
             structure: Structure::Log,
+            at: self.at,
             unit: "times its own length in overlapping candidate entries",
             limit: LOG_CHECKSUM_LAPS_MAX,
             found: LOG_CHECKSUM_LAPS_MAX.saturating_add(1),
+            raise: None,
         })?;
         let checksum = header.checksum.get();
         let bytes = self.slice(at, entry.len);
@@ -311,5 +323,3 @@ fn decode_sector(
     let bytes = whole.into_boxed_slice().try_into().ok()?;
     valid.then_some(LogPatch::Sector { at, bytes })
 }
-
-const _: () = assert!(LOG_LEN_MAX.is_multiple_of(MIB));

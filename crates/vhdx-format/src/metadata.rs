@@ -4,10 +4,10 @@
 
 use std::collections::HashMap;
 
+use limits::{Limit, Limits};
 use uuid::Uuid;
 
 use crate::geometry::{BlockLayout, GeometryError};
-use crate::limits::METADATA_ITEM_LEN_MAX;
 use crate::overlay::Overlay;
 use crate::parent::ParentLocator;
 use crate::region::Region;
@@ -37,14 +37,14 @@ pub(crate) struct Metadata {
 }
 
 /// Reads and validates the metadata.
-pub(crate) fn read_metadata(file: &Overlay, region: Region) -> Result<Metadata, ImageError> {
-    let items = read_table(file, region)?;
+pub(crate) fn read_metadata(file: &Overlay, region: Region, limits: &Limits) -> Result<Metadata, ImageError> {
+    let items = read_table(file, region, limits)?;
     let parameters = items.read(file, raw::FILE_PARAMETERS)?;
     let (block_size, kind) = file_parameters(&parameters)?;
     let layout = BlockLayout::new(read_geometry(file, &items)?, block_size, kind == ImageKind::Differencing);
     let disk_id = items.read(file, raw::VIRTUAL_DISK_ID)?;
     let virtual_disk_id = Uuid::from_bytes_le(disk_id.array()?);
-    let parent = read_parent(file, &items, kind, parameters.at)?;
+    let parent = read_parent(file, &items, kind, parameters.at, limits)?;
     Ok(Metadata { kind, layout, virtual_disk_id, parent })
 }
 
@@ -93,13 +93,14 @@ fn read_parent(
     items: &Items,
     kind: ImageKind,
     parameters_at: FileOffset,
+    limits: &Limits,
 ) -> Result<Option<ParentLocator>, ImageError> {
     let present = items.known.contains_key(&raw::PARENT_LOCATOR);
     let corrupt = |problem| Err(ImageError::corrupt(Structure::FileParameters, parameters_at, problem));
     match (kind, present) {
         (ImageKind::Differencing, true) => {
             let item = items.read(file, raw::PARENT_LOCATOR)?;
-            ParentLocator::parse(&item.bytes, item.at).map(Some)
+            ParentLocator::parse(&item.bytes, item.at, limits).map(Some)
         }
         (ImageKind::Differencing, false) => {
             corrupt(Problem::Missing { what: "a parent locator, because HasParent is set" })
@@ -159,7 +160,7 @@ fn known_item(id: Uuid) -> Option<(Structure, &'static str)> {
     })
 }
 
-fn read_table(file: &Overlay, region: Region) -> Result<Items, ImageError> {
+fn read_table(file: &Overlay, region: Region, limits: &Limits) -> Result<Items, ImageError> {
     let structure = Structure::MetadataTable;
     let mut bytes = vec![0; raw::TABLE_LEN];
     file.read_exact_at(region.at, &mut bytes).map_err(ImageError::reading(structure, region.at))?;
@@ -172,8 +173,12 @@ fn read_table(file: &Overlay, region: Region) -> Result<Items, ImageError> {
         let most = raw::ENTRIES_MAX.into();
         return Err(corrupt(Problem::TooLarge { field: "EntryCount", most, found: count.into() }));
     }
-    let mut table =
-        Table { region, items: Items { table_at: region.at, known: HashMap::new() }, spans: Vec::new() };
+    let mut table = Table {
+        region,
+        item_len_max: limits.of(Limit::MetadataSize),
+        items: Items { table_at: region.at, known: HashMap::new() },
+        spans: Vec::new(),
+    };
     let mut seen = std::collections::HashSet::new();
     let (entries, _) = bytes.get(size_of::<raw::TableHeader>()..).unwrap_or(&[]).as_chunks::<32>();
     for (index, entry) in (1_u64..).zip(entries).take(count.into()) {
@@ -193,6 +198,7 @@ fn read_table(file: &Overlay, region: Region) -> Result<Items, ImageError> {
 /// The table while it is read.
 struct Table {
     region: Region,
+    item_len_max: u64,
     items: Items,
     /// Start and end of every item inside the region, with the position of its entry.
     spans: Vec<(u64, u64, FileOffset)>,
@@ -230,8 +236,15 @@ impl Table {
         if len == 0 && offset != 0 {
             return value("Offset", "0 for an empty item", offset);
         }
-        if len > METADATA_ITEM_LEN_MAX {
-            return value("Length", "at most 1 MiB", len);
+        if u64::from(len) > self.item_len_max {
+            return Err(ImageError::Limit {
+                structure: Structure::MetadataTable,
+                at,
+                unit: "bytes in one item",
+                limit: self.item_len_max,
+                found: len.into(),
+                raise: Some(Limit::MetadataSize),
+            });
         }
         if len > 0 && usize::try_from(offset).is_ok_and(|offset| offset < raw::TABLE_LEN) {
             return value("Offset", "at least 64 KiB", offset);

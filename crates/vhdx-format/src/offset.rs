@@ -5,6 +5,9 @@
 
 use std::fmt;
 
+/// 1 MiB: the alignment of everything behind the header area of an image (MS-VHDX 2.1).
+pub(crate) const MIB: u64 = 1 << 20;
+
 /// A position in the virtual disk, in bytes from its start.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct DiskOffset(pub u64);

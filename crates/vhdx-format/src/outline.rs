@@ -3,12 +3,13 @@
 //! This much is enough to draw the tree of a folder full of images, and it costs a few hundred KiB of reading. The
 //! block table is judged when an outline becomes a [`crate::Layer`].
 
+use limits::Limits;
+use limits::image::FILE_LEN_MAX;
 use uuid::Uuid;
 
 use crate::bat::{self, Used};
 use crate::geometry::BlockLayout;
 use crate::header::{self, Header};
-use crate::limits::FILE_LEN_MAX;
 use crate::log::{self, LogState};
 use crate::metadata::{self, ImageKind, Metadata};
 use crate::overlay::Overlay;
@@ -32,20 +33,31 @@ pub struct Outline {
 impl Outline {
     /// Opens an image, which validates both headers, the log, the region tables and the metadata.
     pub fn open(source: Box<dyn ReadAt>) -> Result<Self, ImageError> {
+        Self::open_within(source, &Limits::default())
+    }
+
+    /// The same, within limits that were raised.
+    pub fn open_within(source: Box<dyn ReadAt>, limits: &Limits) -> Result<Self, ImageError> {
         let header = header::read_header(&source)?;
         let creator = header::read_creator(&source)?;
         let file_len = source.byte_len().map_err(ImageError::reading(Structure::File, FileOffset(0)))?;
         if file_len > FILE_LEN_MAX {
-            let (structure, limit) = (Structure::File, FILE_LEN_MAX);
-            return Err(ImageError::Limit { structure, unit: "bytes", limit, found: file_len });
+            return Err(ImageError::Limit {
+                structure: Structure::File,
+                at: FileOffset(0),
+                unit: "bytes",
+                limit: FILE_LEN_MAX,
+                found: file_len,
+                raise: None,
+            });
         }
         let mut file = Overlay::new(source, file_len);
-        let log_state = log::replay(&header, &mut file)?;
+        let log_state = log::replay(&header, &mut file, limits)?;
         let regions = region::read_regions(&file)?;
         // Before anything in a region is believed: of two that overlap, neither is.
         let log = Region { at: header.log_at, len: header.log_len };
         let fixed_parts = bat::fixed_parts(log, &regions)?;
-        let metadata = metadata::read_metadata(&file, regions.metadata)?;
+        let metadata = metadata::read_metadata(&file, regions.metadata, limits)?;
         Ok(Self { file, regions, fixed_parts, header, metadata, creator, log_state, file_len })
     }
 

@@ -6,9 +6,9 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use limits::{Limit, Limits};
 use uuid::Uuid;
 
-use crate::limits::LOCATOR_PAIRS_MAX;
 use crate::wire::{self, locator as raw};
 use crate::{FileOffset, ImageError, Problem, Structure, Unsupported};
 
@@ -57,7 +57,7 @@ pub struct ParentLocator {
 
 impl ParentLocator {
     /// Parses the item that lies at `at` of the file.
-    pub(crate) fn parse(item: &[u8], at: FileOffset) -> Result<Self, ImageError> {
+    pub(crate) fn parse(item: &[u8], at: FileOffset, limits: &Limits) -> Result<Self, ImageError> {
         let corrupt = |problem| ImageError::corrupt(Structure::ParentLocator, at, problem);
         let header = wire::prefix::<raw::Header>(item)
             .ok_or_else(|| corrupt(Problem::Missing { what: "a whole locator header" }))?;
@@ -65,12 +65,15 @@ impl ParentLocator {
             return Err(Unsupported::LocatorType(header.locator_type.get()).into());
         }
         let count = header.key_value_count.get();
-        if count > LOCATOR_PAIRS_MAX {
+        let limit = limits.of(Limit::LocatorPairs);
+        if u64::from(count) > limit {
             return Err(ImageError::Limit {
                 structure: Structure::ParentLocator,
+                at,
                 unit: "key-value pairs",
-                limit: LOCATOR_PAIRS_MAX.into(),
+                limit,
                 found: count.into(),
+                raise: Some(Limit::LocatorPairs),
             });
         }
         let mut pairs = read_pairs(item, count).map_err(corrupt)?;

@@ -6,7 +6,7 @@
 use uuid::Uuid;
 use zerocopy::FromBytes;
 
-use crate::limits::MIB;
+use crate::offset::MIB;
 use crate::overlay::Overlay;
 use crate::wire::{self, region as raw};
 use crate::{FileOffset, ImageError, Problem, ReadAt, Structure, Unsupported, checksum};

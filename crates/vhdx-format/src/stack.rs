@@ -3,18 +3,22 @@
 //! A [`LayerStack`] can only be had complete and proved; holding one is the proof. Finding the files that the layers
 //! come from is somebody else's business.
 
+use limits::{Limit, Limits};
+
 use crate::extent::Coalesced;
 use crate::parent::Linkage;
 use crate::walk::LayerCursor;
 use crate::{
     Content, DiskOffset, DiskRange, Extent, Extents, Geometry, Layer, LayerContent, LayerIndex,
-    ParentLocator, ReadAt, ReadError, SectorSize, VirtualDisk, limits::STACK_DEPTH_MAX,
+    ParentLocator, ReadAt, ReadError, SectorSize, VirtualDisk,
 };
 
 /// A stack that may still lack parents.
 #[derive(Debug)]
 pub struct OpenStack {
     layers: Vec<Layer>,
+    /// How many there may be.
+    most: u64,
 }
 
 /// Why an image can not be put under a stack.
@@ -37,8 +41,11 @@ pub enum LinkError {
         parent: SectorSize,
     },
     /// The stack has as many layers as are allowed.
-    #[error("the chain has more than {STACK_DEPTH_MAX} images")]
-    TooDeep,
+    #[error("the chain has more than {most} images")]
+    TooDeep {
+        /// How many there may be.
+        most: u64,
+    },
     /// The stack ends with an image that has no parent.
     #[error("the stack is complete")]
     Complete,
@@ -48,7 +55,13 @@ impl OpenStack {
     /// A stack of one.
     #[must_use]
     pub fn new(leaf: Layer) -> Self {
-        Self { layers: vec![leaf] }
+        Self::within(leaf, &Limits::default())
+    }
+
+    /// The same, within limits that were raised.
+    #[must_use]
+    pub fn within(leaf: Layer, limits: &Limits) -> Self {
+        Self { layers: vec![leaf], most: limits.of(Limit::ChainDepth) }
     }
 
     /// The parent that is wanted next; `None` when the stack is complete.
@@ -76,8 +89,8 @@ impl OpenStack {
         {
             return Err(LinkError::SectorSize { child: sector(child), parent: sector(&parent) });
         }
-        if self.layers.len() >= STACK_DEPTH_MAX {
-            return Err(LinkError::TooDeep);
+        if u64::try_from(self.layers.len()).map_or(true, |len| len >= self.most) {
+            return Err(LinkError::TooDeep { most: self.most });
         }
         self.layers.push(parent);
         Ok(())

@@ -12,7 +12,7 @@ use zerocopy::little_endian::{U16, U32, U64};
 
 use crate::blocks::BlockSet;
 use crate::geometry::{BlockIndex, BlockLayout};
-use crate::limits::MIB;
+use crate::offset::MIB;
 use crate::wire::{self, bat, metadata, region};
 use crate::{BlockSize, DiskOffset, FileOffset, Geometry, SectorSize, seal};
 

@@ -117,7 +117,10 @@ fn refusal(package: &str, dependency: &str, is_member: bool) -> Option<&'static 
         return Some("only the binary knows the command line, the terminal and JSON: move the code there");
     }
     match (package, dependency) {
-        _ if !is_member => None,
+        ("limits", _) if is_member => {
+            Some("it is the lowest crate: it holds bounds, and nothing to apply them to")
+        }
+        _ if !is_member || dependency == "limits" => None,
         ("vhdx-format", _) => Some("it is the lowest crate: move what is needed down, or the caller up"),
         ("raw-format" | "chain-resolve" | "export-sinks", "vhdx-format")
         // It writes the frames that raw-format reads.

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use limits::Limits;
 use uuid::Uuid;
 
 use super::drives::{self, DiskSlot};
@@ -126,7 +127,12 @@ pub enum ConfigurationError {
 impl Configuration {
     /// Reads a configuration of either form.
     pub fn parse(bytes: &[u8]) -> Result<Self, ConfigurationError> {
-        Self::from_keys(form::read_keys(bytes)?)
+        Self::parse_within(bytes, &Limits::default())
+    }
+
+    /// The same, within limits that were raised.
+    pub fn parse_within(bytes: &[u8], limits: &Limits) -> Result<Self, ConfigurationError> {
+        Self::from_keys(form::read_keys_within(bytes, limits)?)
             .map_err(|keys| ConfigurationError::NotAConfiguration(keys.form))
     }
 

@@ -1,5 +1,7 @@
 //! The two forms of a configuration, told apart by their first bytes, and the keys of either.
 
+use limits::Limits;
+
 use super::hvs::{self, StoreError};
 use super::tree::KeyTree;
 use super::xml::{self, XmlError, XmlWarning};
@@ -52,13 +54,18 @@ pub enum ReadKeysError {
 
 /// Reads a file of either form: a binary store if the store's signature is in one of its two places, else XML.
 pub fn read_keys(bytes: &[u8]) -> Result<Keys, ReadKeysError> {
+    read_keys_within(bytes, &Limits::default())
+}
+
+/// The same, within limits that were raised.
+pub fn read_keys_within(bytes: &[u8], limits: &Limits) -> Result<Keys, ReadKeysError> {
     if hvs::is_store(bytes) {
-        let hvs::Store { tree, warnings, .. } = hvs::read(bytes)?;
+        let hvs::Store { tree, warnings, .. } = hvs::read_within(bytes, limits)?;
         let left_out = warnings.left_out;
         let warnings = warnings.first.into_iter().map(FormWarning::Store).collect();
         return Ok(Keys { form: Form::Store, tree, warnings, warnings_left_out: left_out });
     }
-    let xml::Document { tree, warnings, warnings_left_out } = xml::read(bytes)?;
+    let xml::Document { tree, warnings, warnings_left_out } = xml::read_within(bytes, limits)?;
     let warnings = warnings.into_iter().map(FormWarning::Xml).collect();
     Ok(Keys { form: Form::Xml, tree, warnings, warnings_left_out })
 }

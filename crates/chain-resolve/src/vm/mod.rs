@@ -20,7 +20,7 @@ pub use configuration::{
 };
 pub(crate) use drives::is_recovery_name;
 pub use drives::{ControllerKind, DiskSlot};
-pub use form::{Form, FormWarning, Keys, ReadKeysError, read_keys};
+pub use form::{Form, FormWarning, Keys, ReadKeysError, read_keys, read_keys_within};
 pub use guid::parse_guid;
 pub use references::Reference;
 pub use timestamp::Timestamp;

@@ -4,6 +4,7 @@
 //! a checkpoint's parent and what a VM's list of checkpoints looks like is not known. What is collected here are hints:
 //! good to confirm what the disks say, never enough alone.
 
+use limits::configuration::REFERENCES_MAX;
 use uuid::Uuid;
 
 use super::guid::{guid_of_name, parse_guid};
@@ -17,9 +18,6 @@ pub struct Reference {
     /// What it says.
     pub id: Uuid,
 }
-
-/// References kept of each kind. Hyper-V allows 50 checkpoints; this keeps a hostile file from making its few bytes many.
-const REFERENCES_MAX: usize = 1024;
 
 /// Every GUID below `global_settings/snapshots`, as a text or as a name of a node.
 pub(super) fn listed(configuration: &Node) -> Vec<Reference> {

@@ -7,10 +7,6 @@
 use std::fmt;
 use std::slice;
 
-/// Levels below the root that are read; what lies deeper is left out with a warning. Real trees have 7. The limit lets
-/// a walk, a comparison and a drop of the tree recurse without a thought about the stack.
-pub const DEPTH_MAX: usize = 64;
-
 /// Everything one file holds.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct KeyTree {

@@ -4,32 +4,22 @@
 //! is ignored. The parser is a pull parser, so nesting costs no stack; document types are refused and no entity but
 //! XML's own five is known, so nothing expands. Positions count bytes of the text as UTF-8.
 
+use limits::configuration::{DEPTH_MAX, ELEMENTS_MAX, NAME_BYTES_MAX, WARNINGS_MAX, XML_DIVISOR};
+use limits::{Limit, Limits};
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
-use super::tree::{DEPTH_MAX, KeyTree, Node, Unreadable, Value};
+use super::tree::{KeyTree, Node, Unreadable, Value};
 
 mod text;
 mod typed;
-
-/// Bytes of a file. Real ones have 20 to 80 KB; as everything is looked at in memory, this bounds it.
-pub const XML_BYTES_MAX: usize = 32 << 20;
-
-/// Elements of a file. Real ones have about 600; an element takes four bytes to write and a hundred to keep.
-pub const ELEMENTS_MAX: usize = 1_000_000;
-
-/// Bytes of an element's name, as in the binary form. Every path to a key repeats the names above it.
-pub const NAME_BYTES_MAX: usize = 254;
-
-/// Warnings kept; the rest is counted.
-pub const WARNINGS_MAX: usize = 64;
 
 /// The keys of an XML file: its root element is the tree's only key of the first level.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Document {
     /// The keys.
     pub tree: KeyTree,
-    /// Values that are none of their type, at most [`WARNINGS_MAX`].
+    /// Values that are none of their type, at most as many as the limit allows.
     pub warnings: Vec<XmlWarning>,
     /// Warnings that were only counted.
     pub warnings_left_out: usize,
@@ -40,10 +30,12 @@ pub struct Document {
 #[non_exhaustive]
 pub enum XmlError {
     /// The file goes over the limit.
-    #[error("the file has {found} bytes, more than the limit of {XML_BYTES_MAX} for XML")]
+    #[error("the file has {found} bytes, more than the limit of {limit} for XML")]
     TooLarge {
+        /// The limit in bytes.
+        limit: u64,
         /// The length in bytes.
-        found: usize,
+        found: u64,
     },
     /// The file does not begin like XML in any encoding.
     #[error("neither a Hyper-V store nor XML: expected `<` at its beginning")]
@@ -116,8 +108,15 @@ pub struct XmlWarning {
 
 /// Reads a whole file.
 pub fn read(bytes: &[u8]) -> Result<Document, XmlError> {
-    if bytes.len() > XML_BYTES_MAX {
-        return Err(XmlError::TooLarge { found: bytes.len() });
+    read_within(bytes, &Limits::default())
+}
+
+/// The same, within limits that were raised.
+pub fn read_within(bytes: &[u8], limits: &Limits) -> Result<Document, XmlError> {
+    let limit = limits.of(Limit::ConfigurationSize).checked_div(XML_DIVISOR).unwrap_or(0);
+    let found = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    if found > limit {
+        return Err(XmlError::TooLarge { limit, found });
     }
     let text = text::decode(bytes).ok_or(XmlError::NotXml)?;
     let mut reader = Reader::from_str(&text);

@@ -3,11 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use chain_resolve::{FolderError, LeafProblem, Request, SelectError, Selection, resolve, select};
+use limits::Limits;
 
 use crate::support::{Folder, base, child, parent};
 
 fn said(source: &Path, checkpoint: Option<&str>, parent_dirs: &[PathBuf]) -> Result<Selection, SelectError> {
-    select(&Request { source, vm: None, checkpoint, disk: None, parent_dirs, target: None })
+    select(&Request {
+        source,
+        vm: None,
+        checkpoint,
+        disk: None,
+        parent_dirs,
+        target: None,
+        limits: Limits::default(),
+    })
 }
 
 /// The file of the only disk that was found.

@@ -1,8 +1,8 @@
 //! Chains that can not be: cycles, too many images, sectors that do not fit.
 
-use chain_resolve::ResolveError;
+use chain_resolve::{ResolveError, resolve};
+use limits::{Limit, Limits};
 use vhdx_format::forge::Image;
-use vhdx_format::limits::STACK_DEPTH_MAX;
 use vhdx_format::{LinkError, SectorSize, VirtualDisk};
 
 use crate::support::{Folder, base, child, child_with, geometry, linked};
@@ -61,18 +61,24 @@ fn line(folder: &Folder, depth: usize) -> std::path::PathBuf {
 #[test]
 fn as_many_images_as_the_limit_are_a_chain_and_one_more_are_none() {
     let folder = Folder::new();
-    let leaf = line(&folder, STACK_DEPTH_MAX + 1);
+    let most = usize::try_from(Limit::ChainDepth.usual()).expect("a length");
+    let leaf = line(&folder, most + 1);
     match folder.resolve(&leaf) {
-        Err(ResolveError::Link { source: LinkError::TooDeep, parent, .. }) => {
+        Err(ResolveError::Link { source: LinkError::TooDeep { .. }, parent, .. }) => {
             assert_eq!(parent, folder.path("0"));
         }
         other => panic!("{other:?}"),
     }
-    let below = folder.path(&(STACK_DEPTH_MAX - 1).to_string());
+    let below = folder.path(&(most - 1).to_string());
     let chain = folder.resolve(&below).expect("a chain of as many images as are allowed");
-    assert_eq!(chain.layers().len(), STACK_DEPTH_MAX);
+    assert_eq!(chain.layers().len(), most);
     let range = chain.geometry().range();
     assert_eq!(chain.extents(range).count(), 1);
+    let mut limits = Limits::default();
+    limits.raise(Limit::ChainDepth, Limit::ChainDepth.usual() + 1).expect("a value above the usual one");
+    let chain =
+        resolve(&leaf, &folder.policy(&[""]).within(limits)).expect("a chain within the raised limit");
+    assert_eq!(chain.layers().len(), most + 1);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chain_resolve::{CacheUse, ChangeError, ResolveError};
+use chain_resolve::{ChangeError, ResolveError};
 use export_manifest::{ArtifactProof, Format};
 use export_sinks::{
     BlockSums, Cancel, ContentDigests, Difference, DigestChoice, ExportError, Options, Sha256Digest, digest,
@@ -14,7 +14,7 @@ use vhdx_format::{FileOffset, Geometry, ImageError, LayerIndex, ReadError, Virtu
 
 use super::ranges::{differing, sample};
 use super::{Behind, Compared, Verdict};
-use crate::args::{ChoiceArgs, ProgressStyle};
+use crate::args::{ChoiceArgs, ProgressStyle, VerifyArgs};
 use crate::disk::{Disk, DiskError};
 use crate::failure::Failure;
 use crate::stream::InOrder;
@@ -51,15 +51,18 @@ impl Restored {
     /// Opens the file or device. What is found to be no copy of that disk is a verdict, not a failure.
     pub(super) fn open(
         path: &Path,
-        parent_dirs: &[PathBuf],
+        args: &VerifyArgs,
         geometry: Geometry,
-        cache: CacheUse,
     ) -> Result<Result<Self, Verdict>, Failure> {
-        let choice = ChoiceArgs { parent_dir: parent_dirs.to_vec(), ..ChoiceArgs::default() };
+        let choice = ChoiceArgs {
+            parent_dir: args.parent_dir.clone(),
+            limits: args.limits.clone(),
+            ..ChoiceArgs::default()
+        };
         let policy = plan::selection_in(path, &choice, None)?.policy;
         match Disk::open_copy(path, &policy, geometry) {
             Ok(disk) => {
-                disk.expect_reading(cache);
+                disk.expect_reading(args.cache.cache_use());
                 Ok(Ok(Self::Disk(disk)))
             }
             Err(DiskError::Raw { source: RawError::Truncated { have, need }, .. }) => {

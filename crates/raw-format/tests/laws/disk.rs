@@ -1,7 +1,7 @@
 //! A seekable file as a disk, against its content.
 
+use limits::frames::EMPTY_FRAMES_MAX;
 use proptest::prelude::*;
-use raw_format::limits::EMPTY_FRAMES_MAX;
 use raw_format::{FRAME_LEN, ZstdDisk, ZstdDiskError};
 use vhdx_format::{
     Content, DiskOffset, DiskRange, FileOffset, GeometryError, LayerIndex, SectorSize, VirtualDisk, read_disk,

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use raw_format::limits::{CONTENT_LEN_MAX, EMPTY_FRAMES_MAX, FRAMES_MAX, PACKED_LEN_MAX};
+use limits::frames::{CONTENT_LEN_MAX, EMPTY_FRAMES_MAX, FRAMES_MAX, PACKED_LEN_MAX};
 use raw_format::{
     FrameEncoder, FrameError, FrameLimit, SeekTable, SeekTableBuilder, SeekTableError, ZstdDisk,
     ZstdDiskError, zero_frame,

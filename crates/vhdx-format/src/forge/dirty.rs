@@ -7,7 +7,7 @@ use std::ops::Range;
 use uuid::Uuid;
 
 use super::{Change, LogEntry, Ring, SparseFile, edit_header, torn};
-use crate::limits::MIB;
+use crate::offset::MIB;
 use crate::wire::log::{SECTOR, SECTOR_LEN};
 
 /// What goes into the log, and how. The default is a log of one empty entry.

@@ -11,7 +11,7 @@ use zerocopy::little_endian::{U16, U32, U64};
 
 use super::{Item, Locator, Object, Placement, Places, SectorSet, SparseFile, items};
 use crate::geometry::{BlockIndex, BlockLayout, ChunkIndex};
-use crate::limits::MIB;
+use crate::offset::MIB;
 use crate::wire::{self, bat, metadata, region};
 use crate::writer::Identities;
 use crate::{BlockSize, Geometry, seal};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::random::Random;
-use crate::limits::MIB;
+use crate::offset::MIB;
 
 /// Something that has a place behind the header area.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

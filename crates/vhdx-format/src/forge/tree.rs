@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::random::{Random, dirty_log, fill_blocks, geometry};
 use super::{Image, Item, Kind, Locator, Object, Order, Region, SparseFile, edit, edit_header, make_dirty};
 use crate::geometry::BlockIndex;
-use crate::limits::MIB;
+use crate::offset::MIB;
 use crate::wire::{header, region};
 use crate::{BlockSize, SectorSize};
 

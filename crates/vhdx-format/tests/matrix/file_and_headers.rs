@@ -1,8 +1,9 @@
 //! Files that are no images, too short ones, and headers that say what can not be.
 
+use limits::Limit;
+use limits::image::FILE_LEN_MAX;
 use uuid::Uuid;
 use vhdx_format::forge::{SparseFile, edit_header};
-use vhdx_format::limits::{FILE_LEN_MAX, LOG_LEN_MAX};
 use vhdx_format::{FileOffset, ImageError, Problem, ReadAt, Structure, Unsupported};
 
 use crate::support::{
@@ -112,12 +113,13 @@ fn a_log_past_the_files_end_is_truncated_whatever_the_numbers() {
 
 #[test]
 fn a_dirty_log_longer_than_the_limit_is_refused_and_an_empty_one_is_not() {
-    let len = LOG_LEN_MAX + MIB;
+    let most = Limit::LogSize.usual();
+    let len = most + MIB;
     let mut image = dynamic();
     image.log_len = u32::try_from(len).expect("32 bits");
     assert_reads(&image.build(), &image);
     image.log_guid = Uuid::max();
-    assert_eq!(shortage(&image.build()), (Structure::Log, LOG_LEN_MAX, len));
+    assert_eq!(shortage(&image.build()), (Structure::Log, most, len));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Parent locators that lie: broken tables, broken texts, no identity. Which file a path leads to is not asked here.
 
+use limits::Limit;
 use uuid::{Uuid, uuid};
 use vhdx_format::forge::{Image, Kind, Locator};
-use vhdx_format::limits::LOCATOR_PAIRS_MAX;
 use vhdx_format::{Linkage, ParentLocator, Problem, Structure, Unsupported};
 
 use crate::support::{METADATA, assert_corrupt, child, item, open, shortage, unsupported};
@@ -77,7 +77,7 @@ fn an_item_without_room_for_what_it_says_is_corrupt() {
         assert_refused(&changed(|item| item.truncate(len)), problem);
     }
     let counted = |count: u16| changed(|item| item[18..20].copy_from_slice(&count.to_le_bytes()));
-    let most = LOCATOR_PAIRS_MAX;
+    let most = u16::try_from(Limit::LocatorPairs.usual()).expect("16 bits");
     assert_refused(&counted(most), Problem::Missing { what: "all key-value entries" });
     for count in [most + 1, u16::MAX] {
         let expected = (Structure::ParentLocator, most.into(), count.into());

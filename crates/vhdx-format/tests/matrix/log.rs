@@ -1,8 +1,8 @@
 //! Logs that lie: entries that are not valid, lengths and targets that can not be, rings made to cost time.
 
+use limits::image::{FILE_LEN_MAX, LOG_CHECKSUM_LAPS_MAX};
 use uuid::{Uuid, uuid};
 use vhdx_format::forge::{Change, Image, LogEntry, Ring, SparseFile, edit_header, with_checksum};
-use vhdx_format::limits::{FILE_LEN_MAX, LOG_CHECKSUM_LAPS_MAX};
 use vhdx_format::{LogState, Problem, Structure};
 
 use crate::support::{

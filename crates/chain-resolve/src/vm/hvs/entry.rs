@@ -5,9 +5,9 @@
 
 use super::bytes;
 use super::error::{Problem, Structure, Warnings};
-use super::limits::ENTRIES_MAX;
 use super::table::{Budget, Place};
 use super::wire::{self, EntryHeader, entry_kind};
+use limits::configuration::ENTRIES_MAX;
 
 /// Position of an entry in a store: the table's index and the offset in that table.
 pub(super) type Id = (u16, u32);

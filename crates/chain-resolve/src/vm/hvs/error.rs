@@ -4,7 +4,7 @@
 
 use std::{fmt, mem};
 
-use super::limits::WARNINGS_PER_KIND_MAX;
+use limits::configuration::WARNINGS_PER_KIND_MAX;
 
 /// Nothing of the store can be read.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -13,7 +13,7 @@ pub enum StoreError {
     /// The bytes are something else.
     #[error("not a Hyper-V store: expected 14 20 28 01 at 0x0 or 0x1000")]
     NotAStore,
-    /// The store goes over the limit (see [`super::limits`]).
+    /// The store goes over the limit (see [`limits`]).
     #[error("the store has {found} bytes, more than the limit of {limit}")]
     TooLarge {
         /// The limit in bytes.
@@ -212,7 +212,7 @@ pub enum Problem {
     /// Keys that lie too deep were left out; the position is the first one's.
     #[error("{0} keys lie deeper than the limit and were left out")]
     TooDeep(usize),
-    /// A limit of [`super::limits`] was reached; what comes behind was left out.
+    /// A limit of [`limits`] was reached; what comes behind was left out.
     #[error("{structure}: expected at most {limit} in the store, found more; the rest was left out")]
     TooMany {
         /// What there are too many of, or too many bytes of.

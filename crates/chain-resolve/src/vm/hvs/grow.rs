@@ -4,6 +4,7 @@
 //! from the root keeps its own stack and meets each entry once: cycles are never reached, and end up as orphans like
 //! everything whose parent is lost.
 
+use limits::configuration::DEPTH_MAX;
 use std::collections::HashMap;
 
 use super::entry::{Entry, Id, ROOT};
@@ -11,7 +12,7 @@ use super::error::{Problem, Warnings};
 use super::table::Table;
 use super::value::Values;
 use super::wire::entry_kind;
-use crate::vm::tree::{DEPTH_MAX, KeyTree, Node};
+use crate::vm::tree::{KeyTree, Node};
 
 /// Below this key of the first level lies the guest's saved memory.
 const SAVED_STATE: &[u8] = b"savedstate";

@@ -4,10 +4,11 @@
 //! slots behind the count are stale and their payloads may be gone. A pending batch is applied whole, in memory, or not
 //! at all.
 
+use limits::Limit;
+
 use super::bytes;
 use super::error::{LogFault, Problem, Structure, Warning, Warnings};
 use super::header::Header;
-use super::limits::STORE_BYTES_MAX;
 use super::wire::{self, LogEntry, LogHeader};
 
 /// The file as it would be had the log been applied.
@@ -98,9 +99,10 @@ fn change<'a>(file: &'a [u8], log_at: usize, at: usize, left: &mut usize) -> Res
     }
     let destination = bytes::position(entry.destination.get());
     let end = destination.saturating_add(len);
-    if end > STORE_BYTES_MAX {
-        let (at, most) = (bytes::offset(at), bytes::offset(STORE_BYTES_MAX));
-        return Err(LogFault::Destination { at, most, found: bytes::offset(end) });
+    // A log may make a store longer, but not one that would be refused, nor one out of nothing.
+    let most = bytes::offset(file.len()).max(Limit::ConfigurationSize.usual());
+    if bytes::offset(end) > most {
+        return Err(LogFault::Destination { at: bytes::offset(at), most, found: bytes::offset(end) });
     }
     Ok(Change { destination, end, payload })
 }

@@ -15,7 +15,6 @@ mod entry;
 mod error;
 mod grow;
 mod header;
-pub mod limits;
 mod log;
 mod objects;
 mod salvage;
@@ -25,6 +24,8 @@ mod wire;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+
+use limits::{Limit, Limits};
 
 use super::tree::KeyTree;
 pub use error::{LogFault, Problem, StoreError, Structure, Warning, Warnings};
@@ -52,9 +53,14 @@ pub fn is_store(bytes: &[u8]) -> bool {
 ///
 /// Time and memory are bounded by the [`limits`], whatever the bytes say.
 pub fn read(bytes: &[u8]) -> Result<Store, StoreError> {
-    if bytes.len() > limits::STORE_BYTES_MAX {
-        let found = bytes::offset(bytes.len());
-        return Err(StoreError::TooLarge { limit: bytes::offset(limits::STORE_BYTES_MAX), found });
+    read_within(bytes, &Limits::default())
+}
+
+/// The same, within limits that were raised.
+pub fn read_within(bytes: &[u8], limits: &Limits) -> Result<Store, StoreError> {
+    let (limit, found) = (limits.of(Limit::ConfigurationSize), bytes::offset(bytes.len()));
+    if found > limit {
+        return Err(StoreError::TooLarge { limit, found });
     }
     if !is_store(bytes) {
         return Err(StoreError::NotAStore);

@@ -8,9 +8,9 @@ use std::collections::HashSet;
 use super::bytes;
 use super::error::{Problem, Structure, Warnings};
 use super::header::Header;
-use super::limits::{OBJECT_SLOTS_MAX, OBJECT_TABLES_MAX};
 use super::table::{self, Place};
 use super::wire::{self, ObjectSlot, ObjectTableHeader, object_kind};
+use limits::configuration::{OBJECT_SLOTS_MAX, OBJECT_TABLES_MAX};
 
 /// What the object tables lead to.
 #[derive(Debug, Default)]

@@ -7,8 +7,8 @@ use super::bytes;
 use super::entry::{self, Entry};
 use super::error::{Problem, Structure, Warnings};
 use super::header::is_later;
-use super::limits::{ENTRIES_MAX, TABLE_BYTES_MAX};
 use super::wire::{self, KeyTableHeader};
+use limits::configuration::{ENTRIES_MAX, TABLE_BYTES_MAX};
 
 /// Where a key table lies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

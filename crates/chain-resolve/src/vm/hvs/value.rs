@@ -3,9 +3,9 @@
 use super::bytes;
 use super::entry::Entry;
 use super::error::{Problem, Structure, Warnings};
-use super::limits::{VALUE_BYTES_MAX, VALUES_BYTES_MAX};
 use super::wire::{FileObject, entry_kind};
 use crate::vm::tree::{Unreadable, Value};
+use limits::configuration::{VALUE_BYTES_MAX, VALUES_BYTES_MAX};
 
 /// Decodes values of one file, within the limits on all of them together.
 pub(super) struct Values<'a> {

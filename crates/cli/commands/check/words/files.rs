@@ -30,6 +30,13 @@ pub(super) fn damaged_image<'a>(names: Names<'_>, image: &'a Path, fault: &Image
                 "whoever created, merged or copied it never finished, so its content is not to be trusted",
                 "use a copy from before that, or let Hyper-V finish the merge on its host",
             ),
+            ImageError::Limit { raise: Some(limit), .. } => Words::new(
+                "unsupported",
+                [image],
+                format!("{name} asks for more than sound images do"),
+                "a hostile image could ask so to use up the memory, so it is refused",
+                &format!("if the file is known to be sound, raise it: `--limit {limit}=VALUE`"),
+            ),
             ImageError::Unsupported(_) | ImageError::Limit { .. } => Words::new(
                 "unsupported",
                 [image],

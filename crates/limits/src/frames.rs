@@ -1,7 +1,7 @@
 //! Bounds on frames and their number, each with the argument for its value.
 //!
 //! The first is what this project writes, the next two are the seekable format's own. The others are this program's,
-//! on what it reads: going over one of them is reported as that ([`crate::SeekTableError::TooLarge`]).
+//! on what it reads: going over one of them is reported as that.
 
 /// Length in bytes of the content of a frame that this project writes: the pieces that disks are exported in, so that
 /// reading a piece back takes one frame and nothing else. 4 MiB.
