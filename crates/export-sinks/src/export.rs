@@ -18,18 +18,35 @@ use crate::follow::{Next, Stop, Train, joined};
 use crate::piece::{PIECE, Piece, Pieces};
 use crate::sink::{DigestSource, Placeable, Reading};
 use crate::{
-    ArtifactDigests, Cancel, ContentDigests, DigestChoice, Encode, ExportError, FilledPiece, Progress,
+    ArtifactDigests, Cancel, ContentDigests, DigestChoice, Encode, ExportError, FilledPiece, Pool, Progress,
     Sha256Digest, Sink, Tally,
 };
 
 /// How to run an export.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Threads that read and encode, besides the calling one. Each costs 8 MiB of buffers; where a serial digest follows,
     /// there are 64 MiB of them in any case.
     pub threads: NonZeroUsize,
     /// What to digest on the way.
     pub digests: DigestChoice,
+    /// What is shared with other exports. Then the pool says how many threads and buffers there are.
+    pub pool: Option<Pool>,
+}
+
+impl Options {
+    /// How many threads there are.
+    fn threads(&self) -> usize {
+        self.pool.as_ref().map_or(self.threads, |pool| pool.share().threads).get()
+    }
+
+    /// How many pieces may be in flight.
+    fn buffers(&self, followers: usize) -> usize {
+        match &self.pool {
+            Some(pool) => pool.share().buffers,
+            None => buffer_count(self.threads.get(), followers),
+        }
+    }
 }
 
 /// What the buffers of an export may take by default, in bytes: an ordinary disk is to be exported below 128 MiB on any
@@ -49,7 +66,7 @@ impl Default for Options {
     fn default() -> Self {
         let processors = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let threads = NonZeroUsize::new(THREADS_MAX).map_or(processors, |max| processors.min(max));
-        Self { threads, digests: DigestChoice::default() }
+        Self { threads, digests: DigestChoice::default(), pool: None }
     }
 }
 
@@ -186,6 +203,9 @@ struct Copied {
 /// It also stops: whichever way the calling thread leaves, its ends of the channels go, and unless that is the end of the
 /// disk, each follower leaves before its next piece. With the last of them no more buffers come, so each thread ends at
 /// its next buffer or its next finished piece. A follower that fails leaves too, and the calling thread accepts no more.
+///
+/// Of several exports that share a [`Pool`], a thread has its piece and its buffer before it waits for its turn, and gives the
+/// turn back when the piece is encoded, for which it waits for nothing: so every turn ends.
 fn copy<S: Sink>(
     disk: &dyn VirtualDisk,
     sink: &mut S,
@@ -193,14 +213,14 @@ fn copy<S: Sink>(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Copied, ExportError> {
-    let threads = options.threads.get();
+    let threads = options.threads();
     let (give_back, free) = unbounded();
     let (done, finished) = unbounded();
     let queue = Mutex::new(Queue { pieces: Pieces::of(disk), free, taken: 0 });
     let stop = Stop::default();
     thread::scope(|scope| {
         let train = Train::start(scope, &*sink, options.digests, give_back.clone(), &stop)?;
-        for _ in 0..buffer_count(threads, train.len()) {
+        for _ in 0..options.buffers(train.len()) {
             // An empty vector: what never holds data never takes memory. Sending can not fail, `free` is alive.
             let _ = give_back.send(Vec::new());
         }
@@ -221,6 +241,8 @@ fn copy<S: Sink>(
                 gatherer,
                 encoder,
                 digests,
+                pool: options.pool.as_ref(),
+                cancel,
                 done: done.clone(),
                 stop: &stop,
             };
@@ -276,6 +298,8 @@ struct Worker<'a, 'disk, E: Encode> {
     gatherer: Gatherer,
     encoder: E,
     digests: DigestChoice,
+    pool: Option<&'a Pool>,
+    cancel: &'a Cancel,
     done: Sender<Message<E::Encoded>>,
     stop: &'a Stop,
 }
@@ -301,6 +325,8 @@ impl<E: Encode> Worker<'_, '_, E> {
         let Taken { index, mut piece, buffer } = taken;
         let stored = piece.tally();
         piece.extents = self.holes.leave_out(self.disk, &piece.extents)?;
+        let data = piece.tally().data;
+        let _turn = self.pool.map(|pool| pool.turn(data, self.cancel)).transpose()?;
         let placed = self.place(&piece)?;
         let piece = FilledPiece::read(self.disk, &piece, placed, self.reading(), buffer, &mut self.gatherer)?;
         let digests = PieceDigests::of(&piece, self.digests);

@@ -36,7 +36,7 @@ pub fn survey<'a>(
     let layout = BlockLayout::new(*disk.geometry(), block_size, false);
     let mut notes =
         Notes { layout: &layout, stored: BlockSetBuilder::new(&layout), sums: BlockSummer::new() };
-    let options = Options { digests: DigestChoice::default(), ..*options };
+    let options = Options { digests: DigestChoice::default(), ..options.clone() };
     export(disk, &mut notes, &options, progress, cancel)?.complete(cancel)?.publish()?;
     let (stored, sums) = (notes.stored.finish(), notes.sums.finish());
     Ok((Surveyed { disk, layout, stored }, sums))

@@ -57,7 +57,7 @@ fn found(
 ) -> Result<Found, Failure> {
     let part = Part::new(restored.disk(), range).map_err(Failure::Part)?;
     let digests = DigestChoice { blksum: true, ..DigestChoice::default() };
-    match digest(&part, &Options { digests, threads }, &NoProgress, cancel) {
+    match digest(&part, &Options { digests, threads, pool: None }, &NoProgress, cancel) {
         Ok(found) => {
             let sums = found.blocks.map(|blocks| blocks.ranges).unwrap_or_default();
             Ok(Found::Sum(sums.into_iter().next().flatten()))

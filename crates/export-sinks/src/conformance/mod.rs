@@ -45,7 +45,7 @@ pub(crate) trait Subject {
 }
 
 pub(crate) fn threads(count: usize) -> Options {
-    Options { threads: NonZeroUsize::new(count).unwrap(), digests: DigestChoice::default() }
+    Options { threads: NonZeroUsize::new(count).unwrap(), digests: DigestChoice::default(), pool: None }
 }
 
 const ALL_DIGESTS: DigestChoice = DigestChoice { sha256: true, blksum: true, runs: true, artifact: true };

@@ -4,6 +4,7 @@ mod followers;
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,8 +17,8 @@ use vhdx_format::{
 use super::model::{Fill, Hollow, ModelDisk, disks};
 use super::{exported, threads};
 use crate::{
-    Artifact, Cancel, DigestSource, Encode, ExportError, FilledPiece, NoProgress, Progress, Run, Sink,
-    SinkError, Tally, raw,
+    Artifact, Cancel, DigestSource, Encode, ExportError, FilledPiece, NoProgress, Options, Pool, Progress,
+    Run, Sink, SinkError, Tally, raw,
 };
 
 /// Writes down what it is given.
@@ -304,4 +305,29 @@ fn the_largest_disk_costs_a_piece_for_each_quarter_of_a_gib() {
     let heard = Heard::default();
     exported(&disk, sink, &threads(2), &heard, &Cancel::new()).unwrap();
     assert_eq!(heard.0.into_inner().unwrap().len(), (64 << 40 >> 28) + 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+
+    /// Several at a time: each gets its whole disk, and has no more pieces in flight than its share.
+    #[test]
+    fn exports_that_share_a_pool_each_have_their_whole_disk(
+        disks in prop::collection::vec(disks(), 1..5),
+        at_once in 1_usize..32,
+    ) {
+        let pool = Pool::new(NonZeroUsize::new(at_once).unwrap(), None);
+        let options = Options { pool: Some(pool.clone()), ..Options::default() };
+        std::thread::scope(|scope| {
+            for disk in &disks {
+                let (options, buffers) = (&options, pool.share().buffers);
+                scope.spawn(move || {
+                    let mut recording = Recording::default();
+                    exported(disk, &mut recording, options, &NoProgress, &Cancel::new()).unwrap();
+                    assert!(recording.content == disk.content);
+                    assert!(recording.flight.most.load(Ordering::SeqCst) <= buffers);
+                });
+            }
+        });
+    }
 }

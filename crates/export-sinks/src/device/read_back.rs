@@ -60,7 +60,8 @@ fn block_sums(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Option<BlockSums>, ExportError> {
-    let options = Options { threads, digests: DigestChoice { blksum: true, ..DigestChoice::default() } };
+    let digests = DigestChoice { blksum: true, ..DigestChoice::default() };
+    let options = Options { threads, digests, pool: None };
     Ok(crate::digest(written, &options, progress, cancel)?.blocks)
 }
 
