@@ -21,6 +21,7 @@ mod stream;
 mod terminal;
 mod units;
 mod usage;
+mod voice;
 
 use std::process::ExitCode;
 

@@ -47,8 +47,8 @@ pub use page_cache::CacheUse;
 pub use policy::{Refusal, SearchPolicy};
 pub use resolve::{open_image, resolve};
 pub use select::{
-    Request, SelectedCheckpoint, SelectedDisk, SelectedVm, Selection, SelectionNote, select, select_vms,
-    vm_named,
+    EachDisk, Request, SelectedCheckpoint, SelectedDisk, SelectedVm, Selection, SelectionNote, is_lone_file,
+    select, select_each, select_in, select_vms, vm_named,
 };
 pub use select_error::SelectError;
 pub use store::{FileId, OpenFile, SourceFile, SourceKinds, StoreError, open_plain};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use limits::Limits;
 use uuid::Uuid;
 
-use crate::choice::{CheckpointChoice, DiskChoice, VmChoice};
+use crate::choice::{CheckpointChoice, DiskChoice, VmChoice, slot_name};
 use crate::folder::{self, Folder};
 use crate::machine::{self, Checkpoint, DiskFile, State, StateDisk, Vm};
 use crate::names::{self, DiskFiles, Special};
@@ -124,27 +124,63 @@ pub struct SelectedDisk {
 /// A disk file as SOURCE is the leaf itself, unless `checkpoint` names another state of that disk. Where there are VM
 /// configurations, they say what a checkpoint is; where there are none, states are named by their files.
 pub fn select(request: &Request<'_>) -> Result<Selection, SelectError> {
-    let Request { source, checkpoint, parent_dirs, .. } = *request;
-    let is_file = std::fs::metadata(source).is_ok_and(|metadata| !metadata.is_dir());
-    let is_image = is_file && !folder::is_configuration(source);
-    if is_image && checkpoint.is_none() {
+    if is_lone_file(request) {
         return lone_file(request);
     }
-    let folder = Folder::scan(source, parent_dirs, &request.limits)?.without(request.target);
-    let own_disk = if is_image { disk_of_file(&folder, source) } else { None };
+    let folder = Folder::scan(request.source, request.parent_dirs, &request.limits)?;
+    select_in(&folder.without(request.target), request)
+}
+
+/// Whether SOURCE is a disk file that stands for its own state: then no folder is looked at.
+#[must_use]
+pub fn is_lone_file(request: &Request<'_>) -> bool {
+    request.checkpoint.is_none() && is_image(request.source)
+}
+
+fn is_image(source: &Path) -> bool {
+    let is_file = std::fs::metadata(source).is_ok_and(|metadata| !metadata.is_dir());
+    is_file && !folder::is_configuration(source)
+}
+
+/// The same in the folder of SOURCE, which was scanned before and may serve many requests.
+pub fn select_in(folder: &Folder, request: &Request<'_>) -> Result<Selection, SelectError> {
+    let own_disk = if is_image(request.source) { disk_of_file(folder, request.source) } else { None };
     let request = &Request { disk: request.disk.or(own_disk.as_deref()), ..*request };
-    let vm = which_vm(&folder, request)?;
-    match vm.map(|vm| which_state(&folder, vm, request).map(|state| (vm, state))).transpose()? {
-        Some((vm, Some((checkpoint, state)))) => state_of(&folder, vm, checkpoint, state, request.disk),
+    let vm = which_vm(folder, request)?;
+    match vm.map(|vm| which_state(folder, vm, request).map(|state| (vm, state))).transpose()? {
+        Some((vm, Some((checkpoint, state)))) => state_of(folder, vm, checkpoint, state, request.disk),
         found => {
             let which = DiskFiles {
                 disk: request.disk,
                 vm: found.map(|(vm, _)| vm).filter(|_| request.vm.is_some()),
                 with_suffix: !folder.machines().is_empty(),
             };
-            Ok(file_state(&folder, names::disk_file(&folder, checkpoint, which)?))
+            Ok(file_state(folder, names::disk_file(folder, request.checkpoint, which)?))
         }
     }
+}
+
+/// One disk of a state, whether it can be had or not.
+#[derive(Debug)]
+pub struct EachDisk {
+    /// What `--disk` calls it.
+    pub name: String,
+    /// It alone, or why it can not be had.
+    pub selection: Result<Selection, SelectError>,
+}
+
+/// Each disk of the state of `vm` that the request names: one that can not be had does not stand in the way of the others.
+pub fn select_each(folder: &Folder, vm: &Vm, request: &Request<'_>) -> Result<Vec<EachDisk>, SelectError> {
+    let Some((checkpoint, state)) = which_state(folder, vm, request)? else {
+        let selection = select_in(folder, request)?;
+        let name = selection.only_disk()?.name.clone();
+        return Ok(vec![EachDisk { name, selection: Ok(selection) }]);
+    };
+    let each = state.disks.iter().filter(|disk| is_attached(state, disk)).map(|disk| {
+        let name = slot_name(&disk.slot);
+        EachDisk { selection: state_of(folder, vm, checkpoint.clone(), state, Some(&name)), name }
+    });
+    Ok(each.collect())
 }
 
 /// A disk file stands for its own state.
@@ -421,10 +457,9 @@ fn disks_of<'a>(
     wanted: Option<&str>,
 ) -> Result<Vec<(&'a StateDisk, SelectedDisk)>, SelectError> {
     let choice = |disk: &StateDisk| DiskChoice::of(folder, disk);
-    let has_attached = state.disks.iter().any(|disk| !disk.slot.detached);
     let fits = |disk: &&StateDisk| match wanted {
         Some(wanted) => choice(disk).is_called(wanted),
-        None => !disk.slot.detached || !has_attached,
+        None => is_attached(state, disk),
     };
     let fitting: Vec<&StateDisk> = state.disks.iter().filter(fits).collect();
     if fitting.is_empty() {
@@ -435,6 +470,11 @@ fn disks_of<'a>(
         });
     }
     fitting.into_iter().map(|disk| Ok((disk, selected(folder, disk)?))).collect()
+}
+
+/// Whether the disk is the VM's; where all are detached, every one is.
+fn is_attached(state: &State, disk: &StateDisk) -> bool {
+    !disk.slot.detached || state.disks.iter().all(|disk| disk.slot.detached)
 }
 
 fn selected(folder: &Folder, disk: &StateDisk) -> Result<SelectedDisk, SelectError> {

@@ -7,20 +7,29 @@ mod words;
 use std::io;
 use std::path::Path;
 
-use chain_resolve::{CacheUse, ChangeError};
+use chain_resolve::{CacheUse, ChangeError, Selection};
 use export_sinks::device::DeviceTarget;
-use export_sinks::{Cancel, ExportError, FileIdentity, Target};
+use export_sinks::{Cancel, ExportError, FileIdentity, Pool, Target};
 
-use self::job::{Job, Place};
+use self::job::{Job, Place, Written};
 use self::sidecars::SidecarTargets;
 use crate::args::ExportArgs;
 use crate::commands::print_json;
 use crate::disk::{Disk, DiskError};
 use crate::failure::Failure;
 use crate::interrupt::{self, Leftovers};
-use crate::plan::{self, Destination, ExportPlan, Notes, Output, Results, SpaceCheck};
+use crate::plan::{self, Destination, ExportPlan, Output, Results, SpaceCheck};
+use crate::report::ExportReport;
 use crate::slow_digest;
-use crate::terminal::{printable, say};
+use crate::voice::{Console, Voice};
+
+/// What an export runs with, besides what it is to do.
+pub(crate) struct Setting<'a> {
+    pub(crate) cancel: &'a Cancel,
+    pub(crate) voice: &'a dyn Voice,
+    /// What it shares with others that run at the same time.
+    pub(crate) pool: Option<&'a Pool>,
+}
 
 pub(crate) fn run(args: ExportArgs) -> Result<(), Failure> {
     let plan = ExportPlan::new(args)?;
@@ -29,13 +38,40 @@ pub(crate) fn run(args: ExportArgs) -> Result<(), Failure> {
         Destination::Folder(_) | Destination::Stdout | Destination::Device(_) => None,
     };
     let selection = plan::selection(&plan.source, target)?;
-    let outputs = plan.outputs(&selection)?;
+    // What is asked for and can not be is said before anything is done.
+    plan.outputs(&selection)?;
     let cancel = Cancel::new();
     let leftovers = match plan.destination {
         Destination::File(_) | Destination::Folder(_) | Destination::Device(_) => Leftovers::File,
         Destination::Stdout => Leftovers::None,
     };
     interrupt::listen(&cancel, leftovers).map_err(Failure::Signals)?;
+    let voice = Console { notes: plan.notes, progress: plan.progress };
+    let setting = Setting { cancel: &cancel, voice: &voice, pool: None };
+    let mut told = Ok(());
+    let reports = export(&plan, &selection, &setting, &mut |job, written| {
+        // Whoever closes our output early still gets all disks.
+        if plan.results == Results::Text && told.is_ok() {
+            told = words::print(job, written).map_err(Failure::Output);
+        }
+    })?;
+    told?;
+    match (plan.results, &plan.destination, reports.as_slice()) {
+        (Results::Json, Destination::Folder(_), reports) => print_json(&mut io::stdout().lock(), &reports),
+        (Results::Json, Destination::Stdout, [report]) => print_json(&mut io::stderr().lock(), report),
+        (Results::Json, _, [report]) => print_json(&mut io::stdout().lock(), report),
+        _ => Ok(()),
+    }
+}
+
+/// Exports every disk of the selection. `written` hears of each that is complete.
+pub(crate) fn export(
+    plan: &ExportPlan,
+    selection: &Selection,
+    setting: &Setting<'_>,
+    written: &mut dyn FnMut(&Job<'_>, &Written),
+) -> Result<Vec<ExportReport>, Failure> {
+    let outputs = plan.outputs(selection)?;
     // Every chain is proved and every target looked at before anything is written. What fails later, for want of room
     // or because a source can not be read, leaves the disks that were complete by then.
     let sector = plan.source.choice.sector_size;
@@ -44,38 +80,27 @@ pub(crate) fn run(args: ExportArgs) -> Result<(), Failure> {
         .map(|(disk, _)| Disk::open(&disk.leaf, &selection.policy, sector))
         .collect::<Result<_, DiskError>>()?;
     let _folder = NewFolder::of(&plan.destination)?;
-    plan.note(&selection.notes.iter().map(ToString::to_string).collect::<Vec<_>>());
+    selection.notes.iter().for_each(|note| setting.voice.note(&note.to_string()));
     // One that is gone can not be replaced either.
     let mut sources = sources(&disks)?;
     sources.extend(selection.protected.iter().filter_map(|path| FileIdentity::of(path).ok()));
     let mut jobs = Vec::new();
     for ((selected, output), disk) in outputs.into_iter().zip(&disks) {
-        let place = place_of(&plan, output, &sources)?;
-        let sidecars = SidecarTargets::of(&plan, &place, &sources)?;
-        let (found, read) = (words::of_selection(&selection, selected), words::of_disk(disk, &plan));
-        let (plan, selection, cancel) = (&plan, &selection, &cancel);
-        jobs.push(Job { plan, selection, selected, disk, place, sidecars, found, read, cancel });
+        let place = place_of(plan, output, &sources)?;
+        let sidecars = SidecarTargets::of(plan, &place, &sources)?;
+        let (found, read) = (words::of_selection(selection, selected), words::of_disk(disk, plan));
+        jobs.push(Job { plan, selection, selected, disk, place, sidecars, found, read, setting });
     }
     let mut reports = Vec::new();
-    let mut told = Ok(());
     for job in &jobs {
-        plan.note(&job.read);
+        setting.voice.notes(&job.read);
         job.disk.expect_reading(plan.cache);
-        plan.note(slow_digest::warning(job.disk, plan.digests.sha256)?.as_slice());
-        let written = job.write()?;
-        // Whoever closes our output early still gets all disks.
-        if plan.results == Results::Text && told.is_ok() {
-            told = words::print(job, &written).map_err(Failure::Output);
-        }
-        reports.push(job.report(&written));
+        setting.voice.notes(slow_digest::warning(job.disk, plan.digests.sha256)?.as_slice());
+        let done = job.write()?;
+        written(job, &done);
+        reports.push(job.report(&done));
     }
-    told?;
-    match (plan.results, &plan.destination, reports.as_slice()) {
-        (Results::Json, Destination::Folder(_), reports) => print_json(&mut io::stdout().lock(), &reports),
-        (Results::Json, Destination::Stdout, [report]) => print_json(&mut io::stderr().lock(), report),
-        (Results::Json, _, [report]) => print_json(&mut io::stdout().lock(), report),
-        _ => Ok(()),
-    }
+    Ok(reports)
 }
 
 /// All files that are read, whichever disk they are of: none of them is ever written.
@@ -125,14 +150,5 @@ impl Drop for NewFolder<'_> {
     fn drop(&mut self) {
         // A folder with anything in it stays.
         let _ = std::fs::remove_dir(self.0);
-    }
-}
-
-impl ExportPlan {
-    /// Says what should be known of the sources, unless that is not wanted.
-    fn note(&self, notes: &[String]) {
-        for note in notes.iter().filter(|_| self.notes == Notes::Shown) {
-            say(&format!("note: {}\n", printable(note)));
-        }
     }
 }

@@ -8,25 +8,26 @@ use chain_resolve::{ChangeError, SelectedDisk, Selection};
 use export_manifest::{ArtifactProof, ContentProof, Format, Manifest, Options as ArtifactOptions};
 use export_sinks::device::{self, DeviceTarget};
 use export_sinks::{
-    BlockSums, Cancel, Compression, DigestChoice, Export, ExportError, Options, Received, Sink, SinkError,
-    Target, compressed, export, raw, survey,
+    BlockSums, Compression, DigestChoice, Export, ExportError, Options, Received, Sink, SinkError, Target,
+    compressed, export, raw, survey,
     vhdx::{self, ImageOptions},
 };
 use vhdx_format::writer::Allocation;
 use vhdx_format::{BlockSize, LayerIndex, VirtualDisk};
 
+use super::Setting;
 use super::sidecars::SidecarTargets;
 use crate::args::DiskId;
 use crate::disk::Disk;
 use crate::failure::Failure;
 use crate::identity::{self, Origin};
 use crate::plan::{self, Artifact, ExportPlan};
+use crate::proof;
 use crate::report::{ArtifactReport, ContentReport, DiskReport, ExportReport, LinkReport};
 use crate::usage::UsageError;
-use crate::{progress, proof};
 
 /// One disk on its way into one artifact.
-pub(super) struct Job<'a> {
+pub(crate) struct Job<'a> {
     pub(super) plan: &'a ExportPlan,
     pub(super) selection: &'a Selection,
     pub(super) selected: &'a SelectedDisk,
@@ -37,7 +38,7 @@ pub(super) struct Job<'a> {
     pub(super) found: Vec<String>,
     /// What should be known of how it is read.
     pub(super) read: Vec<String>,
-    pub(super) cancel: &'a Cancel,
+    pub(super) setting: &'a Setting<'a>,
 }
 
 /// What is written to.
@@ -48,7 +49,7 @@ pub(super) enum Place {
 }
 
 /// What was written.
-pub(super) struct Written {
+pub(crate) struct Written {
     pub(super) export: Export,
     /// Of an image: what it was written with.
     image: Option<ImageOptions>,
@@ -91,17 +92,19 @@ impl Job<'_> {
         let disk_sector = self.disk.geometry().logical_sector().bytes();
         if sink.sector_size() != disk_sector {
             let has = sink.sector_size();
-            self.plan.note(&[format!(
+            self.setting.voice.note(&format!(
                 "the disk has sectors of {disk_sector} bytes, the device of {has}: its partitions may not be found there"
-            )]);
+            ));
         }
         // What a device holds is lost with the first byte, and so is what a manifest says of it.
         let sidecars = self.sidecars.open()?;
         self.sidecars.remove_stale()?;
-        let completed =
-            self.receive(self.disk, sink, self.plan.digests)?.complete(self.cancel).map_err(failed)?;
-        let drawn = progress::drawn(self.plan.progress, self.disk.geometry().size());
-        device::read_back(&completed, Options::default().threads, drawn.as_ref(), self.cancel)?;
+        let completed = self
+            .receive(self.disk, sink, self.plan.digests)?
+            .complete(self.setting.cancel)
+            .map_err(failed)?;
+        let drawn = self.setting.voice.progress(self.disk.geometry().size());
+        device::read_back(&completed, Options::default().threads, drawn.as_ref(), self.setting.cancel)?;
         drop(drawn);
         let sidecars = sidecars.fill(self.manifest(completed.export(), None), completed.export())?;
         let export = completed.publish().map_err(failed)?;
@@ -140,8 +143,9 @@ impl Job<'_> {
         if disk_id == DiskId::Keep {
             return Err(UsageError::NoIdentity.into());
         }
-        let drawn = progress::drawn(self.plan.progress, self.disk.geometry().size());
-        let surveyed = survey(self.disk, block_size, &Options::default(), drawn.as_ref(), self.cancel);
+        let drawn = self.setting.voice.progress(self.disk.geometry().size());
+        let surveyed =
+            survey(self.disk, block_size, &self.options_of_pool(), drawn.as_ref(), self.setting.cancel);
         let (surveyed, sums) = surveyed.map_err(|error| self.failure(error))?;
         drop(drawn);
         let options = options(Origin::Content(sums.blksum));
@@ -174,7 +178,7 @@ impl Job<'_> {
         let survey = survey.flatten();
         let blksum = self.plan.digests.blksum || survey.is_some();
         let digests = DigestChoice { blksum, ..self.plan.digests };
-        let completed = self.receive(disk, sink, digests)?.complete(self.cancel).map_err(failed)?;
+        let completed = self.receive(disk, sink, digests)?.complete(self.setting.cancel).map_err(failed)?;
         if survey.is_some() && survey != completed.export().digests.blocks {
             return Err(ChangeError::Changed(self.disk.path_of(LayerIndex(0)).to_path_buf()).into());
         }
@@ -194,13 +198,17 @@ impl Job<'_> {
         sink: S,
         digests: DigestChoice,
     ) -> Result<Received<S>, Failure> {
-        let options = Options { digests, ..Options::default() };
-        let drawn = progress::drawn(self.plan.progress, disk.geometry().size());
-        let received =
-            export(disk, sink, &options, drawn.as_ref(), self.cancel).map_err(|error| self.failure(error))?;
+        let options = Options { digests, ..self.options_of_pool() };
+        let drawn = self.setting.voice.progress(disk.geometry().size());
+        let received = export(disk, sink, &options, drawn.as_ref(), self.setting.cancel)
+            .map_err(|error| self.failure(error))?;
         drop(drawn);
         self.disk.check_unchanged()?;
         Ok(received)
+    }
+
+    fn options_of_pool(&self) -> Options {
+        Options { pool: self.setting.pool.cloned(), ..Options::default() }
     }
 
     fn failure(&self, error: ExportError) -> Failure {
