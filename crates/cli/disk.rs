@@ -181,6 +181,14 @@ impl Disk {
         }
     }
 
+    /// When bare bytes, which have no identity, were last written to; `None` of a chain, and where nobody knows.
+    pub(crate) fn modified(&self) -> Option<std::time::SystemTime> {
+        match self {
+            Self::Chain(_) => None,
+            Self::Plain(plain) => plain.file.source().modified,
+        }
+    }
+
     /// The identity of the content that a VHDX states.
     pub(crate) fn data_write_guid(&self) -> Option<String> {
         match self {

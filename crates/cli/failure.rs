@@ -16,6 +16,7 @@ use export_sinks::device::ReadBackError;
 use export_sinks::{ExportError, NotShared, SinkError};
 use vhdx_format::{GeometryError, ReadError};
 
+use crate::commands::batch::BatchError;
 use crate::commands::verify::VerifyError;
 use crate::disk::DiskError;
 use crate::terminal::{printable, say};
@@ -52,6 +53,8 @@ pub(crate) enum Failure {
     Part(#[source] GeometryError),
     #[error(transparent)]
     Change(#[from] ChangeError),
+    #[error(transparent)]
+    Batch(#[from] BatchError),
     #[error(transparent)]
     Keys(#[from] OpenKeysError),
     #[error("cannot write the result")]
@@ -90,6 +93,21 @@ impl Failure {
     pub(crate) fn tell(&self) -> u8 {
         say(&self.message());
         code::of(self)
+    }
+
+    /// The code of it.
+    pub(crate) fn code(&self) -> u8 {
+        code::of(self)
+    }
+
+    /// What went wrong, in one line.
+    pub(crate) fn line(&self) -> String {
+        with_sources(self)
+    }
+
+    /// Whether somebody stopped it.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Export(ExportError::Cancelled(_)) | Self::ReadBack(ReadBackError::Cancelled(_)))
     }
 
     fn message(&self) -> String {

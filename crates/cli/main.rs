@@ -47,6 +47,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         // What is found is the answer, not a failure, and has a code all the same.
         Command::Check(args) => return commands::check::run(&args).map(ExitCode::from),
         Command::Verify(args) => return commands::verify::run(&args).map(ExitCode::from),
+        Command::Batch(args) => return commands::batch::run(args).map(ExitCode::from),
         Command::Hash(args) => return commands::hash::run(&args).map(ExitCode::from),
     }
     Ok(ExitCode::SUCCESS)

@@ -345,11 +345,20 @@ pub(crate) fn selection_in(
     choice: &ChoiceArgs,
     target: Option<&Path>,
 ) -> Result<Selection, SelectError> {
+    select(&request(source, choice, target)?)
+}
+
+/// What to look for.
+pub(crate) fn request<'a>(
+    source: &'a Path,
+    choice: &'a ChoiceArgs,
+    target: Option<&'a Path>,
+) -> Result<Request<'a>, SelectError> {
     // A bare disk belongs to no VM, and what lies beside it was not named.
     if choice.checkpoint.is_some() && !source.is_dir() && plain_format(source).is_some() {
         return Err(SelectError::OneFile("--checkpoint"));
     }
-    select(&Request {
+    Ok(Request {
         source,
         vm: choice.vm.as_deref(),
         checkpoint: choice.checkpoint.as_deref(),

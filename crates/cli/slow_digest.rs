@@ -33,7 +33,7 @@ pub(crate) fn warning(disk: &Disk, is_wanted: bool) -> Result<Option<String>, Fa
 }
 
 /// How long a SHA-256 of that many bytes takes here, judged by a little.
-fn sha256_time(len: u64) -> Duration {
+pub(crate) fn sha256_time(len: u64) -> Duration {
     let sample = vec![0; 8 << 20];
     let start = Instant::now();
     std::hint::black_box(Sha256Digest::of(std::hint::black_box(&sample)));

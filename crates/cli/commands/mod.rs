@@ -1,5 +1,6 @@
 //! One file per command: each runs a plan through the libraries and prints the result.
 
+pub(crate) mod batch;
 pub(crate) mod check;
 pub(crate) mod export;
 pub(crate) mod hash;

@@ -18,7 +18,7 @@ use limits::{Limit, Limits};
 use vhdx_format::{Geometry, GeometryError, SectorSize};
 
 use self::restored::{Looked, Restored};
-use crate::args::VerifyArgs;
+use crate::args::{CacheArgs, LimitArgs, TalkArgs, VerifyArgs};
 use crate::commands::code_of_told;
 use crate::disk::DiskError;
 use crate::failure::{Failure, code};
@@ -160,14 +160,43 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<u8, Failure> {
     code_of_told(words::tell(args, &verified), code)
 }
 
+/// Compares an image that was exported before with its manifest, as `verify` does. What is wrong with it, if anything.
+pub(crate) fn existing(
+    image: &Path,
+    manifest: &Manifest,
+    cancel: &Cancel,
+) -> Result<Option<String>, Failure> {
+    let args = VerifyArgs {
+        image: image.to_path_buf(),
+        manifest: None,
+        quick: false,
+        parent_dir: Vec::new(),
+        limits: LimitArgs::default(),
+        cache: CacheArgs::default(),
+        json: false,
+        talk: TalkArgs::silent(),
+    };
+    let unusable = |source| VerifyError { path: beside(image), source };
+    let geometry = geometry(manifest).map_err(unusable)?;
+    let wanted = wanted(&args, manifest).map_err(unusable)?;
+    let restored = match Restored::open(image, &args, geometry)? {
+        Ok(restored) => restored,
+        Err(verdict) => return Ok(words::wrong(&verdict)),
+    };
+    let judged = judged(&args, &restored, manifest, &wanted, cancel)?;
+    let (verdict, _) = judged.ok_or_else(|| unusable(Unusable::Contradiction))?;
+    restored.check_unchanged()?;
+    Ok(words::wrong(&verdict))
+}
+
 /// Where the manifest of an artifact stands by default.
-fn beside(image: &Path) -> PathBuf {
+pub(crate) fn beside(image: &Path) -> PathBuf {
     let mut name = image.as_os_str().to_owned();
     name.push(".manifest.json");
     name.into()
 }
 
-fn read_manifest(path: &Path, limits: &Limits) -> Result<Manifest, Unusable> {
+pub(crate) fn read_manifest(path: &Path, limits: &Limits) -> Result<Manifest, Unusable> {
     let (file, most) = (File::open(path)?, limits.of(Limit::ManifestSize));
     let found = file.metadata()?.len();
     if found > most {

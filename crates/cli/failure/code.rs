@@ -12,6 +12,7 @@ use raw_format::{FrameError, RawError, SeekTableError, ZstdDiskError};
 use vhdx_format::{ImageError, ReadError};
 
 use super::Failure;
+use crate::commands::batch::BatchError;
 use crate::commands::verify::{Unusable, VerifyError};
 use crate::disk::DiskError;
 
@@ -24,6 +25,7 @@ pub(crate) const CORRUPT: u8 = 6;
 pub(crate) const UNSAFE: u8 = 7;
 pub(crate) const NO_SPACE: u8 = 8;
 pub(crate) const CHANGED: u8 = 9;
+pub(crate) const PARTLY: u8 = 10;
 pub(crate) const TEMPORARY: u8 = 75;
 
 /// The exit code of a failure.
@@ -42,6 +44,7 @@ pub(super) fn of(failure: &Failure) -> u8 {
         Failure::Export(error) => export_code(error),
         Failure::Change(error) => change_code(error),
         Failure::Keys(error) => keys_code(error),
+        Failure::Batch(error) => batch_code(error),
         Failure::Output(error) | Failure::Signals(error) | Failure::Folder { source: error, .. } => {
             io_code(error)
         }
@@ -164,6 +167,44 @@ fn keys_code(error: &OpenKeysError) -> u8 {
         OpenKeysError::Store(StoreError::Open { source, .. })
         | OpenKeysError::Read { source: ReadConfigurationError::Io(source), .. } => io_code(source),
         OpenKeysError::Store(_) | OpenKeysError::Read { .. } => CORRUPT,
+    }
+}
+
+fn batch_code(error: &BatchError) -> u8 {
+    match error {
+        BatchError::Read { source, .. } | BatchError::Results { source, .. } => io_code(source),
+        BatchError::Line { .. }
+        | BatchError::SameTarget { .. }
+        | BatchError::TargetInSource { .. }
+        | BatchError::Shard(_) => USAGE,
+        BatchError::OtherState { .. } => CHANGED,
+        BatchError::Existing { .. } => UNSAFE,
+        BatchError::Damaged { .. } => MISMATCH,
+        BatchError::Panicked => OTHER,
+    }
+}
+
+/// The code of a run that was stopped from outside.
+pub(crate) fn of_cancelled(cancelled: Cancelled) -> u8 {
+    cancelled_code(cancelled)
+}
+
+/// What a code means, in a word for programs.
+pub(crate) fn class(code: u8) -> &'static str {
+    match code {
+        0 => "ok",
+        USAGE => "usage",
+        MISMATCH => "mismatch",
+        NOT_FOUND => "not-found",
+        CHAIN_BROKEN => "chain-broken",
+        CORRUPT => "corrupt",
+        UNSAFE => "unsafe",
+        NO_SPACE => "no-space",
+        CHANGED => "changed",
+        PARTLY => "partly",
+        TEMPORARY => "temporary",
+        129.. => "interrupted",
+        _ => "other",
     }
 }
 

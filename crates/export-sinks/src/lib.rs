@@ -97,7 +97,7 @@ pub use pool::Pool;
 pub use progress::{NoProgress, Progress, Tally};
 pub use sharing::{NotShared, Reflink};
 pub use sink::{Artifact, DigestSource, Encode, Sink};
-pub use space::stored_len;
+pub use space::{free_room, stored_len};
 pub use staged::StagedFile;
 pub use sums::sums_line;
 pub use survey::{Surveyed, survey};

@@ -50,6 +50,11 @@ pub(crate) fn free(_file: &File) -> io::Result<Option<u64>> {
     Ok(None)
 }
 
+/// Bytes that this user may still write to the file system of a folder; `None` where it does not say.
+pub fn free_room(folder: &std::path::Path) -> io::Result<Option<u64>> {
+    free(&File::open(folder)?)
+}
+
 /// Gives a file at least that length and all the room for it; what it holds stays.
 #[cfg(target_os = "linux")]
 pub(crate) fn allocate(file: &File, len: u64) -> io::Result<Room> {

@@ -175,7 +175,7 @@ pub struct OutOfRange {
 }
 
 /// The limits to keep to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Limits([u64; Limit::ALL.len()]);
 
 impl Default for Limits {

@@ -99,6 +99,23 @@ pub(super) fn stock(verified: &Verified<'_>) -> Option<StockCommand> {
     )
 }
 
+/// What is wrong with a copy, in one line; `None` if nothing is.
+pub(super) fn wrong(verdict: &Verdict) -> Option<String> {
+    Some(match verdict {
+        Verdict::Equal => return None,
+        Verdict::Different(ranges) => match ranges.first() {
+            Some(first) => format!("the disk differs, first {}", range_words(first)),
+            None => "the disk differs".to_owned(),
+        },
+        Verdict::Truncated { have, want } => format!("it is truncated: it has {have} of {want} bytes"),
+        Verdict::OtherSize { have, want } => format!("its disk has {have} bytes, not {want}"),
+        Verdict::OtherFile { .. } => "it is not the file that was written".to_owned(),
+        Verdict::Unreadable(error) => {
+            format!("it cannot be read as a disk: {}", with_sources(error.as_ref()))
+        }
+    })
+}
+
 /// The message of a copy that is not right, in the form of all messages.
 pub(super) fn mismatch(verified: &Verified<'_>) -> String {
     let (image, manifest) = (shown(verified.image), shown(verified.manifest_path));

@@ -1,0 +1,160 @@
+//! Whether a job is done: its manifest exists, and names the chain and the options that the job would be done with now.
+
+use std::path::{Path, PathBuf};
+
+use chain_resolve::Chain;
+use export_manifest::{ArtifactProof, LogState, Manifest};
+use limits::Limits;
+use vhdx_format::VirtualDisk;
+use vhdx_format::writer::Allocation;
+
+use crate::commands::verify;
+use crate::disk::{Disk, Link};
+use crate::identity::{self, Origin};
+use crate::plan::{self, Artifact, ExportPlan};
+
+/// What stands where a job's image would stand.
+pub(crate) enum Found {
+    /// Nothing.
+    Nothing,
+    /// What this job has left when it was killed, all of which it may replace.
+    Unfinished,
+    /// Its own image and manifest.
+    Done(Box<Manifest>),
+    /// Something else, and what is wrong with it.
+    Other(String),
+}
+
+/// Looks, without opening a source and without reading the image.
+pub(crate) fn look(out: &Path, limits: &Limits) -> Found {
+    let manifest_path = verify::beside(out);
+    let image = std::fs::symlink_metadata(out);
+    let manifest = std::fs::symlink_metadata(&manifest_path);
+    match (image, manifest) {
+        (Err(_), Err(_)) => Found::Nothing,
+        // Whoever removes an image wants it no more, or again; its manifest is worth nothing without it.
+        (Err(_), Ok(_)) => Found::Unfinished,
+        (Ok(image), Err(_)) => match verify::read_manifest(&partial(&manifest_path), limits) {
+            // The manifest is complete before its image has a name, and gets its own right after it.
+            Ok(manifest) if manifest.artifact.size == image.len() => Found::Unfinished,
+            _ => Found::Other("it has no manifest".to_owned()),
+        },
+        (Ok(image), Ok(_)) => match verify::read_manifest(&manifest_path, limits) {
+            Err(error) => Found::Other(format!("its manifest cannot be used: {error}")),
+            Ok(manifest) if manifest.artifact.size != image.len() => {
+                let expected = manifest.artifact.size;
+                Found::Other(format!("it has {} bytes, its manifest says {expected}", image.len()))
+            }
+            Ok(manifest) => Found::Done(Box::new(manifest)),
+        },
+    }
+}
+
+fn partial(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".partial");
+    name.into()
+}
+
+/// What the manifest says otherwise than an export of that disk by that plan would.
+pub(crate) fn difference(manifest: &Manifest, plan: &ExportPlan, disk: &Disk, out: &Path) -> Option<String> {
+    of_chain(manifest, disk, out)
+        .or_else(|| of_options(manifest, plan, disk))
+        .or_else(|| of_proof(manifest, plan, out))
+}
+
+fn of_chain(manifest: &Manifest, disk: &Disk, out: &Path) -> Option<String> {
+    let links = disk.links();
+    if manifest.source.chain.len() != links.len() {
+        return Some(format!("it was made of {} files, not of {}", manifest.source.chain.len(), links.len()));
+    }
+    let is_other = |(made_of, link): (&export_manifest::Link, &Link<'_>)| !is_same(made_of, link);
+    if let Some(made_of) = manifest
+        .source
+        .chain
+        .iter()
+        .zip(&links)
+        .find(|(made_of, link)| is_other((made_of, link)))
+        .map(|(made_of, _)| made_of)
+    {
+        return Some(format!("it was made of another state of `{}`", made_of.filename));
+    }
+    // Bare bytes have no identity: when they were last written to has to do.
+    let made = std::fs::metadata(out).and_then(|found| found.modified()).ok();
+    match (disk.modified(), made) {
+        (Some(source), Some(made)) if source > made => Some("its source was written to later".to_owned()),
+        _ => None,
+    }
+}
+
+fn is_same(made_of: &export_manifest::Link, link: &Link<'_>) -> bool {
+    let image = link.image.as_ref();
+    let log = image.map(|image| match image.log {
+        vhdx_format::LogState::Clean => LogState::Clean,
+        vhdx_format::LogState::Replayed { entries, .. } => LogState::Replayed { entries },
+    });
+    made_of.format == link.format
+        && made_of.size == link.size
+        && made_of.data_write_guid.as_deref() == image.map(|image| image.data_write_guid.as_str())
+        && made_of.virtual_disk_id.as_deref() == image.map(|image| image.virtual_disk_id.as_str())
+        && made_of.sequence_number == image.map(|image| image.sequence_number)
+        && made_of.log == log
+}
+
+fn of_options(manifest: &Manifest, plan: &ExportPlan, disk: &Disk) -> Option<String> {
+    let ArtifactProof { format, options, .. } = &manifest.artifact;
+    let wanted = plan.artifact.format();
+    if *format != wanted {
+        return Some(format!("it is {format}, not {wanted}"));
+    }
+    if manifest.disk.virtual_size != disk.geometry().size() {
+        return Some(format!("its disk has {} bytes", manifest.disk.virtual_size));
+    }
+    match plan.artifact {
+        Artifact::Raw => None,
+        Artifact::Compressed(compression) => {
+            let found = options.compression.as_deref().unwrap_or("otherwise");
+            (found != compression.to_string())
+                .then(|| format!("it is compressed with {found}, not {compression}"))
+        }
+        Artifact::Vhdx { block_size, allocation, disk_id } => {
+            let block_size = plan::block_size(block_size, disk);
+            let allocation_word = match allocation {
+                Allocation::Dynamic => "dynamic",
+                Allocation::Fixed => "fixed",
+            };
+            if options.block_size != Some(block_size.bytes())
+                || options.allocation.as_deref() != Some(allocation_word)
+            {
+                return Some("it has other blocks, or was allocated otherwise".to_owned());
+            }
+            // Its identity depends on the state of every layer and on every option.
+            let chain: &Chain = match disk {
+                Disk::Chain(chain) => chain,
+                Disk::Plain(_) => return None,
+            };
+            let wanted = identity::identities(Origin::Chain(chain), block_size, allocation, disk_id);
+            let is_same = options.data_write_guid == Some(wanted.data_write.to_string())
+                && options.virtual_disk_id == Some(wanted.virtual_disk.to_string());
+            (!is_same).then(|| "it was made of another state, or with another --disk-id".to_owned())
+        }
+    }
+}
+
+/// Digests and sidecars that are asked for now have to be there.
+fn of_proof(manifest: &Manifest, plan: &ExportPlan, out: &Path) -> Option<String> {
+    let digests = manifest.content.digests();
+    let beside = |suffix: &str| {
+        let mut name = out.as_os_str().to_owned();
+        name.push(suffix);
+        Path::new(&name).exists()
+    };
+    let missing = [
+        (plan.digests.sha256 && digests.sha256.is_none(), "SHA-256"),
+        (plan.digests.blksum && digests.blocks.is_none(), "blksum"),
+        (plan.sidecars.sums && !beside(".sha256"), "file for sha256sum"),
+        (plan.sidecars.bmap && !beside(".bmap"), "block map"),
+    ];
+    let (_, what) = missing.into_iter().find(|(is_missing, _)| *is_missing)?;
+    Some(format!("it has no {what}"))
+}

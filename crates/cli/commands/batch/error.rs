@@ -1,0 +1,34 @@
+//! What goes wrong with a batch as a whole, or with one of its jobs before it begins.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A batch can not be planned or run as it was asked for, or a job not as it was planned.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BatchError {
+    #[error("cannot read the jobs in `{}`", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    /// A line is no job. Nothing was started.
+    #[error("`{}`, line {line}: {problem}", path.display())]
+    Line { path: PathBuf, line: usize, problem: String },
+    #[error("`{}`, line {line}: another job writes `{}` as well", path.display(), out.display())]
+    SameTarget { path: PathBuf, line: usize, out: PathBuf },
+    /// What is written would be found by the next search for sources.
+    #[error("--out-dir `{}` lies in the folder `{}` that is searched for sources", out_dir.display(), folder.display())]
+    TargetInSource { out_dir: PathBuf, folder: PathBuf },
+    #[error("cannot use the shard: {0}")]
+    Shard(String),
+    #[error("cannot keep the results in `{}`", path.display())]
+    Results { path: PathBuf, source: io::Error },
+    #[error("`{}` is not what was planned: its DataWriteGuid is {found}, planned was {planned}", leaf.display())]
+    OtherState { leaf: PathBuf, planned: String, found: String },
+    /// Something stands under the target's name that this job has not made.
+    #[error("`{}` is there already: {why}", out.display())]
+    Existing { out: PathBuf, why: String },
+    /// The job's own image is not what its manifest says.
+    #[error("`{}` is not what its manifest says: {why}", out.display())]
+    Damaged { out: PathBuf, why: String },
+    /// A thread of the program ended in the middle of a job, which is a mistake in the program.
+    #[error("the program has made a mistake in this job; please report it")]
+    Panicked,
+}
