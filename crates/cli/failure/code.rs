@@ -154,7 +154,9 @@ fn verify_code(error: &VerifyError) -> u8 {
 
 fn change_code(error: &ChangeError) -> u8 {
     match error {
-        ChangeError::Io { source, .. } => io_code(source),
+        ChangeError::Io { source, .. } | ChangeError::Image { source: ImageError::Io { source, .. }, .. } => {
+            io_code(source)
+        }
         ChangeError::Changed(_) | ChangeError::Image { .. } => CHANGED,
     }
 }
