@@ -24,6 +24,9 @@ mod digests;
 #[cfg(test)]
 mod export;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod faults;
+#[cfg(test)]
 mod full;
 #[cfg(test)]
 mod info;
