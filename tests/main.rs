@@ -12,6 +12,9 @@
 mod harness;
 
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod changing;
+#[cfg(test)]
 mod check;
 #[cfg(test)]
 mod check_damaged;

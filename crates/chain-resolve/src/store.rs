@@ -12,7 +12,7 @@ use std::time::SystemTime;
 
 use vhdx_format::{FileOffset, ReadAt};
 
-use crate::chain::ChangeError;
+use crate::chain::{Change, ChangeError};
 use crate::page_cache::{CacheUse, Reading};
 
 /// Which file it is, whatever its name. Of a block device, which of its names: two of them are two files.
@@ -125,20 +125,24 @@ impl OpenFile {
     /// time of change: of one, only another length is noticed.
     pub fn check_unchanged(&self) -> Result<(), ChangeError> {
         let path = || self.source.path.clone();
-        match self.is_unchanged() {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(ChangeError::Changed(path())),
+        match self.change() {
+            Ok(None) => Ok(()),
+            Ok(Some(change)) => Err(ChangeError::Changed { path: path(), change }),
             Err(source) => Err(ChangeError::Io { path: path(), source }),
         }
     }
 
-    /// Whether it still has the length and the time that it had when it was opened.
-    pub(crate) fn is_unchanged(&self) -> io::Result<bool> {
-        if self.is_device {
-            return Ok(self.byte_len()? == self.source.len);
-        }
-        let metadata = self.file.metadata()?;
-        Ok(metadata.len() == self.source.len && metadata.modified().ok() == self.source.modified)
+    /// Whether it has another length or time than it had when it was opened.
+    fn change(&self) -> io::Result<Option<Change>> {
+        let (is, modified) = if self.is_device {
+            (self.byte_len()?, None)
+        } else {
+            let metadata = self.file.metadata()?;
+            (metadata.len(), metadata.modified().ok())
+        };
+        let was = self.source.len;
+        let is_newer = modified != self.source.modified;
+        Ok(if is == was { is_newer.then_some(Change::Time) } else { Some(Change::Length { was, is }) })
     }
 }
 

@@ -157,7 +157,7 @@ fn change_code(error: &ChangeError) -> u8 {
         ChangeError::Io { source, .. } | ChangeError::Image { source: ImageError::Io { source, .. }, .. } => {
             io_code(source)
         }
-        ChangeError::Changed(_) | ChangeError::Image { .. } => CHANGED,
+        ChangeError::Changed { .. } | ChangeError::Image { .. } => CHANGED,
     }
 }
 
