@@ -167,15 +167,12 @@ fn each_change(
         renew(bench);
         let outcome = changed_at(bench, args, call, || change.happens_to(&bench.path(file)));
         judge(&outcome, change);
-        match change.told() {
-            Some(told) => {
-                let name = format!("{}` changed while it was being read: ", file.trim_start_matches("live/"));
-                outcome.ends_with(9).leaves_nothing().says(&["error: ", &name, told, "hint: "]);
-            }
-            None => {
-                let outcome = outcome.succeeds();
-                assert_eq!((Content::of(&outcome.stdout), files_in(bench)), expected, "{args:?} {change:?}");
-            }
+        if let Some(told) = change.told() {
+            let name = format!("{}` changed while it was being read: ", file.trim_start_matches("live/"));
+            outcome.ends_with(9).leaves_nothing().says(&["error: ", &name, told, "hint: "]);
+        } else {
+            let outcome = outcome.succeeds();
+            assert_eq!((Content::of(&outcome.stdout), files_in(bench)), expected, "{args:?} {change:?}");
         }
         count += 1;
     }
