@@ -12,6 +12,9 @@
 mod harness;
 
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod changing;
+#[cfg(test)]
 mod check;
 #[cfg(test)]
 mod check_damaged;
@@ -23,6 +26,9 @@ mod devices;
 mod digests;
 #[cfg(test)]
 mod export;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod faults;
 #[cfg(test)]
 mod full;
 #[cfg(test)]

@@ -215,8 +215,11 @@ impl Disk {
         }
     }
 
-    /// A failed read, with the name of the file at fault.
+    /// A failed read, with the name of the file at fault. If a file changed meanwhile, that is the reason.
     pub(crate) fn read_failure(&self, error: ReadError) -> Failure {
+        if let Err(changed @ ChangeError::Changed { .. }) = self.check_unchanged() {
+            return changed.into();
+        }
         let layer = error.layer().unwrap_or(LayerIndex(0));
         Failure::Read { path: self.path_of(layer).to_path_buf(), source: error }
     }

@@ -350,7 +350,7 @@ impl Walk {
     fn root(&mut self, root: &Path) -> Result<(), ScanError> {
         let mut folders = vec![(root.to_path_buf(), 0_usize)];
         while let Some((folder, depth)) = folders.pop() {
-            let entries = match std::fs::read_dir(&folder) {
+            let entries = match store::list(&folder) {
                 Ok(entries) => entries,
                 Err(source) if depth == 0 => return Err(ScanError::List { path: folder, source }),
                 Err(error) => {

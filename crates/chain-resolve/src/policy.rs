@@ -10,6 +10,8 @@ use std::path::{Component, Path, PathBuf};
 
 use limits::Limits;
 
+use crate::store;
+
 /// The folders below which sources may lie, resolved to their real names, and the limits on what lies there.
 #[derive(Clone, Debug)]
 pub struct SearchPolicy {
@@ -140,7 +142,7 @@ fn step(folder: &Path, name: &OsStr) -> Result<PathBuf, Refusal> {
         return Ok(exact);
     }
     let name = name.to_str().ok_or(Refusal::NotThere)?;
-    let entries = std::fs::read_dir(folder).map_err(Refusal::Unreadable)?;
+    let entries = store::list(folder).map_err(Refusal::Unreadable)?;
     let entries = entries.collect::<io::Result<Vec<_>>>().map_err(Refusal::Unreadable)?;
     let alike = |entry: &&DirEntry| entry.file_name().to_str().is_some_and(|found| same_name(found, name));
     let found: Vec<&DirEntry> = entries.iter().filter(alike).collect();

@@ -13,8 +13,8 @@ use crate::candidates::candidates;
 use crate::catalog::{Catalog, Depth};
 use crate::chain::{Chain, ChainFile, FoundBy};
 use crate::error::{ResolveError, Tried, WhyNot};
-use crate::policy::SearchPolicy;
-use crate::store::{self, OpenFile, SourceFile};
+use crate::policy::{Refusal, SearchPolicy};
+use crate::store::{self, OpenFile, SourceFile, StoreError, may_pass};
 
 /// Opens the chain that ends in `leaf`.
 pub fn resolve(leaf: &Path, policy: &SearchPolicy) -> Result<Chain, ResolveError> {
@@ -67,11 +67,14 @@ struct Search<'a> {
 impl Search<'_> {
     fn parent_of(&mut self, child: &Path, wanted: &ParentLocator) -> Result<Found, ResolveError> {
         let mut tried = Vec::new();
-        for candidate in candidates(self.policy, child, wanted) {
+        for candidate in candidates(self.policy, child, wanted)? {
             let outcome = candidate.path.map_err(WhyNot::Path).and_then(|path| verify(&path, wanted.linkage));
             match outcome {
                 Ok(handle) => return Ok((Arc::new(handle), candidate.found_by)),
-                Err(why) => tried.push(Tried { candidate: candidate.stored, why }),
+                Err(why) => {
+                    let why = unless_passing(&candidate.stored, why)?;
+                    tried.push(Tried { candidate: candidate.stored, why });
+                }
             }
         }
         let matching = self.by_identity(wanted.linkage)?;
@@ -79,6 +82,7 @@ impl Search<'_> {
             [only] => match verify(only, wanted.linkage) {
                 Ok(handle) => Ok((Arc::new(handle), FoundBy::Identity)),
                 Err(why) => {
+                    let why = unless_passing(&only.display().to_string(), why)?;
                     tried.push(Tried { candidate: only.display().to_string(), why });
                     Err(self.not_found(child, wanted.linkage, tried))
                 }
@@ -120,6 +124,23 @@ impl Search<'_> {
             searched: self.policy.roots().to_vec(),
             images_seen: self.catalog.as_ref().map_or(0, |catalog| catalog.images().len()),
         }
+    }
+}
+
+/// A candidate that could not be read this time may be the one that is meant: no other takes its place.
+fn unless_passing(candidate: &str, why: WhyNot) -> Result<WhyNot, ResolveError> {
+    let path = PathBuf::from(candidate);
+    match why {
+        WhyNot::Path(Refusal::Unreadable(source)) if may_pass(&source) => {
+            Err(StoreError::Open { path, source }.into())
+        }
+        WhyNot::Open(StoreError::Open { path, source }) if may_pass(&source) => {
+            Err(StoreError::Open { path, source }.into())
+        }
+        WhyNot::Image(ImageError::Io { at, structure, source }) if may_pass(&source) => {
+            Err(ResolveError::Image { path, source: ImageError::Io { at, structure, source } })
+        }
+        why => Ok(why),
     }
 }
 

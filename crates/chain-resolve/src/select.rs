@@ -2,13 +2,14 @@
 //!
 //! Whenever more than one thing fits, the candidates are the answer; none is ever picked.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use limits::Limits;
 use uuid::Uuid;
 
 use crate::choice::{CheckpointChoice, DiskChoice, VmChoice};
-use crate::folder::{self, Folder};
+use crate::folder::{self, Folder, FolderError};
 use crate::machine::{self, Checkpoint, DiskFile, State, StateDisk, Vm};
 use crate::names::{self, DiskFiles, Special};
 use crate::policy::{SearchPolicy, same_name};
@@ -125,13 +126,14 @@ pub struct SelectedDisk {
 /// configurations, they say what a checkpoint is; where there are none, states are named by their files.
 pub fn select(request: &Request<'_>) -> Result<Selection, SelectError> {
     let Request { source, checkpoint, parent_dirs, .. } = *request;
-    let is_file = std::fs::metadata(source).is_ok_and(|metadata| !metadata.is_dir());
+    let looked = std::fs::metadata(source).map_err(|error| FolderError::look(source, error))?;
+    let is_file = !looked.is_dir();
     let is_image = is_file && !folder::is_configuration(source);
     if is_image && checkpoint.is_none() {
         return lone_file(request);
     }
     let folder = Folder::scan(source, parent_dirs, &request.limits)?.without(request.target);
-    let own_disk = if is_image { disk_of_file(&folder, source) } else { None };
+    let own_disk = if is_image { disk_of_file(&folder, source)? } else { None };
     let request = &Request { disk: request.disk.or(own_disk.as_deref()), ..*request };
     let vm = which_vm(&folder, request)?;
     match vm.map(|vm| which_state(&folder, vm, request).map(|state| (vm, state))).transpose()? {
@@ -175,18 +177,27 @@ fn protected_around(target: &Path, limits: &Limits) -> Result<Vec<PathBuf>, Sele
     let suffix = target.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default();
     let is_named_so =
         folder::is_configuration(target) || ["vhdx", "avhdx"].iter().any(|known| same_name(suffix, known));
-    let is_file = std::fs::metadata(target).is_ok_and(|metadata| metadata.is_file());
-    if !is_named_so || !is_file {
+    if !is_named_so {
         return Ok(Vec::new());
+    }
+    match std::fs::metadata(target) {
+        Ok(found) if found.is_file() => {}
+        Err(error) if !is_absence(&error) => return Err(FolderError::look(target, error).into()),
+        _ => return Ok(Vec::new()),
     }
     Ok(Folder::scan(target, &[], limits)?.protected())
 }
 
 /// The stem of the base of the disk that a file belongs to.
-fn disk_of_file(folder: &Folder, file: &Path) -> Option<String> {
-    let real = std::fs::canonicalize(file).ok()?;
-    let (index, _) = folder.images().find(|(_, image)| image.path == real)?;
-    folder.base_stem(index).map(str::to_owned)
+fn disk_of_file(folder: &Folder, file: &Path) -> Result<Option<String>, FolderError> {
+    let real = std::fs::canonicalize(file).map_err(|error| FolderError::look(file, error))?;
+    let found = folder.images().find(|(_, image)| image.path == real);
+    Ok(found.and_then(|(index, _)| folder.base_stem(index)).map(str::to_owned))
+}
+
+/// Whether there is nothing of that name, rather than no way to find out.
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// A state of a VM.

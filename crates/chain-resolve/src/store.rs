@@ -4,7 +4,7 @@
 //! target that is a source is seen whatever it is called. A block device is opened only for a user who names it as a
 //! whole disk. Where a name may lead is for [`crate::SearchPolicy`] to say.
 
-use std::fs::{File, FileType, Metadata};
+use std::fs::{File, FileType, Metadata, ReadDir};
 use std::io::{self, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use std::time::SystemTime;
 
 use vhdx_format::{FileOffset, ReadAt};
 
-use crate::chain::ChangeError;
+use crate::chain::{Change, ChangeError};
 use crate::page_cache::{CacheUse, Reading};
 
 /// Which file it is, whatever its name. Of a block device, which of its names: two of them are two files.
@@ -125,20 +125,24 @@ impl OpenFile {
     /// time of change: of one, only another length is noticed.
     pub fn check_unchanged(&self) -> Result<(), ChangeError> {
         let path = || self.source.path.clone();
-        match self.is_unchanged() {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(ChangeError::Changed(path())),
+        match self.change() {
+            Ok(None) => Ok(()),
+            Ok(Some(change)) => Err(ChangeError::Changed { path: path(), change }),
             Err(source) => Err(ChangeError::Io { path: path(), source }),
         }
     }
 
-    /// Whether it still has the length and the time that it had when it was opened.
-    pub(crate) fn is_unchanged(&self) -> io::Result<bool> {
-        if self.is_device {
-            return Ok(self.byte_len()? == self.source.len);
-        }
-        let metadata = self.file.metadata()?;
-        Ok(metadata.len() == self.source.len && metadata.modified().ok() == self.source.modified)
+    /// Whether it has another length or time than it had when it was opened.
+    fn change(&self) -> io::Result<Option<Change>> {
+        let (is, modified) = if self.is_device {
+            (self.byte_len()?, None)
+        } else {
+            let metadata = self.file.metadata()?;
+            (metadata.len(), metadata.modified().ok())
+        };
+        let was = self.source.len;
+        let is_newer = modified != self.source.modified;
+        Ok(if is == was { is_newer.then_some(Change::Time) } else { Some(Change::Length { was, is }) })
     }
 }
 
@@ -278,12 +282,50 @@ fn special_kind(_: FileType) -> &'static str {
     "a special file"
 }
 
+/// Whether it is the way to the file that failed, so that another try may succeed: a medium, a server, a signal.
+pub(crate) fn may_pass(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkDown, NetworkUnreachable,
+        NotConnected, OutOfMemory, ResourceBusy, StaleNetworkFileHandle, TimedOut, WouldBlock,
+    };
+    #[cfg(unix)]
+    if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) {
+        return true;
+    }
+    matches!(
+        error.kind(),
+        ConnectionAborted
+            | ConnectionReset
+            | HostUnreachable
+            | Interrupted
+            | NetworkDown
+            | NetworkUnreachable
+            | NotConnected
+            | OutOfMemory
+            | ResourceBusy
+            | StaleNetworkFileHandle
+            | TimedOut
+            | WouldBlock
+    )
+}
+
+/// Lists a folder. On a network file system a signal can interrupt that, and the standard library does not try again.
+pub(crate) fn list(folder: &Path) -> io::Result<ReadDir> {
+    loop {
+        match std::fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            listed => return listed,
+        }
+    }
+}
+
 /// Never waits, whatever the name has become meanwhile, and never makes a terminal ours.
 #[cfg(unix)]
 fn open_read_only(path: &Path) -> io::Result<File> {
     use rustix::fs::{Mode, OFlags};
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+    let opened = rustix::io::retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()));
+    Ok(File::from(opened?))
 }
 
 #[cfg(not(unix))]

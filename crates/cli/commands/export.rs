@@ -5,7 +5,7 @@ mod sidecars;
 mod words;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chain_resolve::{CacheUse, ChangeError};
 use export_sinks::device::DeviceTarget;
@@ -45,9 +45,7 @@ pub(crate) fn run(args: ExportArgs) -> Result<(), Failure> {
         .collect::<Result<_, DiskError>>()?;
     let _folder = NewFolder::of(&plan.destination)?;
     plan.note(&selection.notes.iter().map(ToString::to_string).collect::<Vec<_>>());
-    // One that is gone can not be replaced either.
-    let mut sources = sources(&disks)?;
-    sources.extend(selection.protected.iter().filter_map(|path| FileIdentity::of(path).ok()));
+    let sources = [sources(&disks)?, protected(&selection.protected)?].concat();
     let mut jobs = Vec::new();
     for ((selected, output), disk) in outputs.into_iter().zip(&disks) {
         let place = place_of(&plan, output, &sources)?;
@@ -82,6 +80,19 @@ pub(crate) fn run(args: ExportArgs) -> Result<(), Failure> {
 fn sources(disks: &[Disk]) -> Result<Vec<FileIdentity>, ChangeError> {
     let each: Vec<_> = disks.iter().map(Disk::identities).collect::<Result<_, _>>()?;
     Ok(each.concat())
+}
+
+/// Files that nothing may replace. One that is gone can not be replaced either.
+fn protected(paths: &[PathBuf]) -> Result<Vec<FileIdentity>, ChangeError> {
+    let mut identities = Vec::new();
+    for path in paths {
+        match FileIdentity::of(path) {
+            Ok(identity) => identities.push(identity),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(ChangeError::Io { path: path.clone(), source }),
+        }
+    }
+    Ok(identities)
 }
 
 /// What is written to, which can be written as things are now.

@@ -273,7 +273,7 @@ fn open_leftover(path: &Path) -> io::Result<File> {
     use rustix::fs::{Mode, OFlags, open};
     // For writing, though nothing is: over NFS an exclusive lock needs it. Not blocking, in case a pipe took its place.
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    Ok(File::from(open(path, flags, Mode::empty())?))
+    Ok(File::from(rustix::io::retry_on_intr(|| open(path, flags, Mode::empty()))?))
 }
 
 #[cfg(not(unix))]

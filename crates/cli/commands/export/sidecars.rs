@@ -77,11 +77,7 @@ impl SidecarTargets {
                 usual.iter().try_for_each(check)?;
                 Vec::new()
             }
-            // What may not be written, a source or a folder, is nothing of an artifact's.
-            Overwrite::Replace => {
-                let all = usual.into_iter().chain(manifest.clone()).filter(|target| check(target).is_ok());
-                all.map(|target| target.path().to_path_buf()).collect()
-            }
+            Overwrite::Replace => stale_of(usual.into_iter().chain(manifest.clone()))?,
         };
         Ok(Self { bmap, sums, manifest, artifact, stale })
     }
@@ -106,6 +102,20 @@ impl SidecarTargets {
             artifact: self.artifact.as_deref().and_then(Path::file_name).unwrap_or_default().to_owned(),
         })
     }
+}
+
+/// Those that an artifact may have had. What may not be written, a source or a folder, is nothing of an artifact's; what
+/// can not be looked at may be.
+fn stale_of(targets: impl Iterator<Item = Target>) -> Result<Vec<PathBuf>, ExportError> {
+    let mut stale = Vec::new();
+    for target in targets {
+        match target.check() {
+            Ok(()) => stale.push(target.path().to_path_buf()),
+            Err(SinkError::Target(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(stale)
 }
 
 impl OpenSidecars {
