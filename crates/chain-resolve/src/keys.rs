@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use vhdx_format::{FileOffset, ReadAt};
 
 use crate::catalog::ReadConfigurationError;
-use crate::store::{self, OpenFile, SourceFile, StoreError};
+use crate::store::{OpenFile, SourceFile, SourceKinds, StoreError, open_plain};
 use crate::vm::hvs::limits::STORE_BYTES_MAX;
 use crate::vm::{Keys, read_keys};
 
@@ -29,7 +29,7 @@ pub enum OpenKeysError {
 
 /// Opens a `.vmcx`, `.vmrs` or `.xml` and reads its keys. Memory is bounded, whatever the file says.
 pub fn open_keys(path: &Path) -> Result<(SourceFile, Keys), OpenKeysError> {
-    let file = store::open(path)?;
+    let file = open_plain(path, SourceKinds::Files)?;
     let failed = |source| OpenKeysError::Read { path: path.to_path_buf(), source };
     let bytes = read_all(&file).map_err(failed)?;
     let keys = read_keys(&bytes).map_err(|error| failed(ReadConfigurationError::Content(error.into())))?;
