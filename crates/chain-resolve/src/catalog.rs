@@ -157,13 +157,12 @@ impl Catalog {
             };
             match store::open_real(&path, policy) {
                 Ok(file) if seen.insert(file.source.id) => catalog.admit(file, depth),
-                Ok(_) => {}
                 Err(StoreError::Open { path, source }) => catalog.unread.push((path, source)),
                 // What is called like an image hides what it stands for, whatever it is.
                 Err(StoreError::NotAFile { found, .. }) if is_image_name(&name) => {
                     catalog.unread.push((name, io::Error::other(format!("is {found}"))));
                 }
-                Err(StoreError::NotAFile { .. }) => {}
+                Ok(_) | Err(StoreError::NotAFile { .. }) => {}
                 Err(error) => catalog.unread.push((name, io::Error::other(error.to_string()))),
             }
         }

@@ -410,7 +410,8 @@ fn file_id(path: &Path, _: &Metadata) -> io::Result<FileId> {
     Ok(FileId { device: 0, inode: hasher.finish() })
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::symlink;
 
