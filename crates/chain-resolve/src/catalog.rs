@@ -158,10 +158,6 @@ impl Catalog {
             match store::open_real(&path, policy) {
                 Ok(file) if seen.insert(file.source.id) => catalog.admit(file, depth),
                 Err(StoreError::Open { path, source }) => catalog.unread.push((path, source)),
-                // What is called like an image hides what it stands for, whatever it is.
-                Err(StoreError::NotAFile { found, .. }) if is_image_name(&name) => {
-                    catalog.unread.push((name, io::Error::other(format!("is {found}"))));
-                }
                 Ok(_) | Err(StoreError::NotAFile { .. }) => {}
                 Err(error) => catalog.unread.push((name, io::Error::other(error.to_string()))),
             }
@@ -373,8 +369,7 @@ impl Walk {
 
     /// Links to folders are not followed: they are how a search leaves its tree, or never ends.
     fn entry(&mut self, path: PathBuf, kind: FileType, depth: usize, folders: &mut Vec<(PathBuf, usize)>) {
-        let is_called_image = !kind.is_dir() && is_image_name(&path);
-        if kind.is_file() || kind.is_symlink() || is_called_image {
+        if kind.is_file() || kind.is_symlink() {
             // What an interrupted export left behind begins like an image and is none.
             if path.extension().is_none_or(|suffix| suffix != "partial") {
                 self.names.push(path);
