@@ -19,6 +19,8 @@ mod check;
 #[cfg(test)]
 mod check_damaged;
 #[cfg(test)]
+mod confinement;
+#[cfg(test)]
 mod damaged;
 #[cfg(test)]
 mod devices;

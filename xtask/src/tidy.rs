@@ -13,6 +13,7 @@ use crate::workspace_root;
 mod format_crate;
 mod licence;
 mod packages;
+mod promises;
 mod text;
 
 /// Checks the whole workspace and prints what was found. Returns 0 if nothing was, else 1.
@@ -79,6 +80,8 @@ fn check_workspace(root: &Path) -> Result<Vec<Finding>, TidyError> {
         findings.extend(text::check(&file, &text));
         findings.extend(format_crate::check(&file, &text));
     }
+    let promises = read(&root.join(promises::FILE))?;
+    findings.extend(promises::check(&promises, |path| root.join(path).exists()));
     findings.extend(packages::check(root)?);
     Ok(findings)
 }

@@ -160,10 +160,11 @@ impl Catalog {
                 }
                 Err(_) => continue,
             };
-            match store::open(&path) {
+            match store::open_real(&path, policy) {
                 Ok(file) if seen.insert(file.source.id) => catalog.admit(file, depth, policy.limits()),
-                Ok(_) | Err(StoreError::NotAFile { .. }) => {}
                 Err(StoreError::Open { path, source }) => catalog.unread.push((path, source)),
+                Ok(_) | Err(StoreError::NotAFile { .. }) => {}
+                Err(error) => catalog.unread.push((name, io::Error::other(error.to_string()))),
             }
         }
         catalog.links = Links::between(&catalog.images, policy);

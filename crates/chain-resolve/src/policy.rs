@@ -85,13 +85,18 @@ impl SearchPolicy {
         Ok(found)
     }
 
+    /// The root that a real name lies below, and its names from there on.
+    pub(crate) fn below<'a>(&'a self, real: &'a Path) -> Option<(&'a Path, &'a Path)> {
+        self.roots.iter().find_map(|root| Some((root.as_path(), real.strip_prefix(root).ok()?)))
+    }
+
     /// The real name of a file, if it lies below a root; a symbolic link may not lead out.
     pub(crate) fn confine(&self, path: &Path) -> Result<PathBuf, Refusal> {
         let real = std::fs::canonicalize(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Refusal::NotThere,
             _ => Refusal::Unreadable(error),
         })?;
-        if self.roots.iter().any(|root| real.starts_with(root)) { Ok(real) } else { Err(Refusal::Outside) }
+        if self.below(&real).is_some() { Ok(real) } else { Err(Refusal::Outside) }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::store::{self, OpenFile, SourceFile, StoreError, may_pass};
 
 /// Opens the chain that ends in `leaf`.
 pub fn resolve(leaf: &Path, policy: &SearchPolicy) -> Result<Chain, ResolveError> {
-    let handle = Arc::new(store::open(leaf)?);
+    let handle = Arc::new(store::open(leaf, policy)?);
     let mut search = Search { policy, catalog: None };
     let mut stack = OpenStack::within(open_layer(&handle, policy.limits())?, policy.limits());
     let mut files = vec![ChainFile::new(handle, FoundBy::Selection)];
@@ -35,10 +35,10 @@ pub fn resolve(leaf: &Path, policy: &SearchPolicy) -> Result<Chain, ResolveError
     chain.ok_or_else(|| ResolveError::Unfinished { leaf: leaf.to_path_buf() })
 }
 
-/// Opens one image, without asking for its parent.
-pub fn open_image(path: &Path, limits: &Limits) -> Result<(SourceFile, Layer), ResolveError> {
-    let handle = Arc::new(store::open(path)?);
-    Ok((handle.source.clone(), open_layer(&handle, limits)?))
+/// Opens one image below the policy's roots, without asking for its parent.
+pub fn open_image(path: &Path, policy: &SearchPolicy) -> Result<(SourceFile, Layer), ResolveError> {
+    let handle = Arc::new(store::open(path, policy)?);
+    Ok((handle.source.clone(), open_layer(&handle, policy.limits())?))
 }
 
 fn open_layer(handle: &Arc<OpenFile>, limits: &Limits) -> Result<Layer, ResolveError> {
@@ -68,7 +68,10 @@ impl Search<'_> {
     fn parent_of(&mut self, child: &Path, wanted: &ParentLocator) -> Result<Found, ResolveError> {
         let mut tried = Vec::new();
         for candidate in candidates(self.policy, child, wanted)? {
-            let outcome = candidate.path.map_err(WhyNot::Path).and_then(|path| verify(&path, wanted.linkage));
+            let outcome = candidate
+                .path
+                .map_err(WhyNot::Path)
+                .and_then(|path| verify(&path, self.policy, wanted.linkage));
             match outcome {
                 Ok(handle) => return Ok((Arc::new(handle), candidate.found_by)),
                 Err(why) => {
@@ -79,7 +82,7 @@ impl Search<'_> {
         }
         let matching = self.by_identity(wanted.linkage)?;
         match matching.as_slice() {
-            [only] => match verify(only, wanted.linkage) {
+            [only] => match verify(only, self.policy, wanted.linkage) {
                 Ok(handle) => Ok((Arc::new(handle), FoundBy::Identity)),
                 Err(why) => {
                     let why = unless_passing(&only.display().to_string(), why)?;
@@ -144,9 +147,9 @@ fn unless_passing(candidate: &str, why: WhyNot) -> Result<WhyNot, ResolveError> 
     }
 }
 
-/// Opens a candidate and asks its current header who it is.
-fn verify(path: &Path, wanted: Linkage) -> Result<OpenFile, WhyNot> {
-    let handle = store::open(path).map_err(WhyNot::Open)?;
+/// Opens a candidate by its real name and asks its current header who it is.
+fn verify(path: &Path, policy: &SearchPolicy, wanted: Linkage) -> Result<OpenFile, WhyNot> {
+    let handle = store::open_real(path, policy).map_err(WhyNot::Open)?;
     let found = match read_header(&handle) {
         Ok(header) => header.data_write_guid,
         Err(ImageError::NotVhdx) => return Err(WhyNot::NotAnImage),

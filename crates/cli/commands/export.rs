@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use chain_resolve::{CacheUse, ChangeError};
 use export_sinks::device::DeviceTarget;
-use export_sinks::{Cancel, ExportError, FileIdentity, Target};
+use export_sinks::{Cancel, ExportError, FileIdentity, Readers, Target};
 
 use self::job::{Job, Place};
 use self::sidecars::SidecarTargets;
@@ -20,7 +20,7 @@ use crate::failure::Failure;
 use crate::interrupt::{self, Leftovers};
 use crate::plan::{self, Destination, ExportPlan, Notes, Output, Results, SpaceCheck};
 use crate::slow_digest;
-use crate::terminal::{printable, say};
+use crate::terminal::{printable, say, shortened};
 
 pub(crate) fn run(args: ExportArgs) -> Result<(), Failure> {
     let plan = ExportPlan::new(args)?;
@@ -48,8 +48,9 @@ pub(crate) fn run(args: ExportArgs) -> Result<(), Failure> {
     let sources = [sources(&disks)?, protected(&selection.protected)?].concat();
     let mut jobs = Vec::new();
     for ((selected, output), disk) in outputs.into_iter().zip(&disks) {
-        let place = place_of(&plan, output, &sources)?;
-        let sidecars = SidecarTargets::of(&plan, &place, &sources)?;
+        let readers = disk.readers()?;
+        let place = place_of(&plan, output, &sources, readers)?;
+        let sidecars = SidecarTargets::of(&plan, &place, &sources, readers)?;
         let (found, read) = (words::of_selection(&selection, selected), words::of_disk(disk, &plan));
         let (plan, selection, cancel) = (&plan, &selection, &cancel);
         jobs.push(Job { plan, selection, selected, disk, place, sidecars, found, read, cancel });
@@ -96,13 +97,18 @@ fn protected(paths: &[PathBuf]) -> Result<Vec<FileIdentity>, ChangeError> {
 }
 
 /// What is written to, which can be written as things are now.
-fn place_of(plan: &ExportPlan, output: Output, sources: &[FileIdentity]) -> Result<Place, Failure> {
+fn place_of(
+    plan: &ExportPlan,
+    output: Output,
+    sources: &[FileIdentity],
+    readers: Readers,
+) -> Result<Place, Failure> {
     match output {
         Output::Stdout => Ok(Place::Stdout),
         Output::Device(path) => Ok(Place::Device(DeviceTarget::new(path).forbid(sources.iter().cloned()))),
         Output::File(path) => {
-            let target =
-                Target::new(path, plan.overwrite).forbid(sources.iter().cloned()).with_reflink(plan.reflink);
+            let target = Target::new(path, plan.overwrite).forbid(sources.iter().cloned());
+            let target = target.readable_by(readers).with_reflink(plan.reflink);
             let target = match plan.cache {
                 CacheUse::Kept => target,
                 CacheUse::Dropped => target.without_caching(),
@@ -143,7 +149,7 @@ impl ExportPlan {
     /// Says what should be known of the sources, unless that is not wanted.
     fn note(&self, notes: &[String]) {
         for note in notes.iter().filter(|_| self.notes == Notes::Shown) {
-            say(&format!("note: {}\n", printable(note)));
+            say(&format!("note: {}\n", printable(&shortened(note))));
         }
     }
 }

@@ -99,4 +99,4 @@ pub use space::stored_len;
 pub use staged::StagedFile;
 pub use sums::sums_line;
 pub use survey::{Surveyed, survey};
-pub use target::{FileIdentity, NotAFile, Overwrite, Target, TargetError};
+pub use target::{FileIdentity, NotAFile, Overwrite, Readers, Target, TargetError};

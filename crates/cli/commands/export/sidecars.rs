@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use export_manifest::Manifest;
 use export_sinks::sink::Stage;
 use export_sinks::{
-    Doing, Export, ExportError, FileIdentity, Overwrite, Place as Where, SinkError, StagedFile, Target,
-    block_map, sums_line,
+    Doing, Export, ExportError, FileIdentity, Overwrite, Place as Where, Readers, SinkError, StagedFile,
+    Target, block_map, sums_line,
 };
 
 use super::job::Place;
@@ -48,12 +48,20 @@ pub(super) struct StagedSidecars(Vec<StagedFile>);
 
 impl SidecarTargets {
     /// Looks at every name before anything is written.
-    pub(super) fn of(plan: &ExportPlan, place: &Place, sources: &[FileIdentity]) -> Result<Self, Failure> {
+    pub(super) fn of(
+        plan: &ExportPlan,
+        place: &Place,
+        sources: &[FileIdentity],
+        readers: Readers,
+    ) -> Result<Self, Failure> {
         let artifact = match place {
             Place::File(target) => Some(target.path().to_path_buf()),
             Place::Stdout | Place::Device(_) => None,
         };
-        let target = |path| Target::new(path, plan.overwrite).forbid(sources.iter().cloned());
+        let target = |path| {
+            let target = Target::new(path, plan.overwrite).forbid(sources.iter().cloned());
+            target.readable_by(readers)
+        };
         let beside = |suffix| artifact.as_deref().map(|path| target(with_suffix(path, suffix)));
         let [bmap, sums, manifest] = SUFFIXES.map(beside);
         let usual: Vec<Target> = [&bmap, &sums, &manifest].into_iter().flatten().cloned().collect();
