@@ -1,7 +1,9 @@
 //! The log: which of its entries count, and replaying them into an overlay (MS-VHDX 2.3).
 //!
 //! The ring is full of stale entries; only the active sequence counts, from its head's tail on. Whatever is not a
-//! valid entry is no error by itself, but a log that is not empty and has no active sequence is.
+//! valid entry is no error by itself: a torn one behind the newest is what a crash leaves. But a log that is not empty
+//! and has no active sequence is one, and so is a valid entry that is newer than the sequence: the entries between
+//! them were written, and without them the disk is one of the past.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -137,19 +139,32 @@ impl Ring {
     /// head's tail lies in the missing half, the run is unusable, and a later start finds it whole.
     fn active_sequence(&mut self) -> Result<Option<Vec<Entry>>, ImageError> {
         let mut best: Option<Vec<Entry>> = None;
+        let mut newest: Option<Entry> = None;
         let mut start = 0;
         while start < self.len {
             let run = self.run_from(start)?;
             let run_len = run.iter().map(|entry| entry.len).sum::<u64>();
             start = start.saturating_add(run_len.max(SECTOR_LEN));
             let Some(head) = run.last().copied() else { continue };
+            newest = newest.filter(|newest| newest.sequence_number >= head.sequence_number).or(Some(head));
             let Some(tail) = run.iter().position(|entry| entry.at == head.tail) else { continue };
             let best_head = best.as_ref().and_then(|run| run.last());
             if best_head.is_none_or(|best| head.sequence_number > best.sequence_number) {
                 best = Some(run.into_iter().skip(tail).collect());
             }
         }
+        self.check_nothing_is_newer(best.as_ref().and_then(|run| run.last()), newest)?;
         Ok(best)
+    }
+
+    fn check_nothing_is_newer(&self, head: Option<&Entry>, newest: Option<Entry>) -> Result<(), ImageError> {
+        let (Some(head), Some(newest)) = (head, newest) else { return Ok(()) };
+        if newest.sequence_number <= head.sequence_number {
+            return Ok(());
+        }
+        let problem = Problem::LostEntry { newer: newest.sequence_number, head: head.sequence_number };
+        let at = FileOffset(self.at.0.saturating_add(newest.at));
+        Err(ImageError::corrupt(Structure::Log, at, problem))
     }
 
     /// Valid entries from `start` on that follow each other in place and number, once round the ring at most.
