@@ -17,8 +17,8 @@ pub const METADATA_ITEM_LEN_MAX: u32 = 1 << 20;
 pub const FILE_LEN_MAX: u64 = 128 << 40;
 
 /// Largest log that is replayed, in bytes: 64 MiB. Every log that Windows, Hyper-V or Disk2vhd is known to have made
-/// has 1 MiB. While a log is replayed its bytes and what they decode to are held together, afterwards only the latter: about
-/// twice this, and once.
+/// has 1 MiB. While a log is replayed its bytes and what they decode to are held together, afterwards only the latter: twice
+/// this, and once, or half as much again where it is nothing but zero descriptors (the damage sweep measures both).
 pub const LOG_LEN_MAX: u64 = 64 << 20;
 
 /// How many times the log's length may be checksummed while its entries are found. An honest ring needs one lap and a
