@@ -12,18 +12,22 @@
 //!   both ends, where an off-by-one would look.
 //! * `classes` lists the fields that may lead to another disk, each with the reason why nobody can notice. A field that
 //!   is not listed and does so fails the test, and so does a listed one that no longer does.
+//! * `claims` are the structures whose work goes by what they claim: the ring, the table of the largest disk, counts.
 //!
 //! That it ends in time is asserted as work, reads and bytes, which no machine changes; and as the processor time of
 //! the one thread, which is the promise itself and does not depend on what else runs.
 //!
 //! `cargo test -p vhdx-format --test sweep -- --nocapture` prints the numbers.
 
+mod claims;
 mod classes;
 mod fields;
 mod mutant;
 mod outcome;
 mod subjects;
 mod sweep;
+
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use peak_alloc::PeakAlloc;
 
@@ -40,4 +44,16 @@ fn peak_memory() -> usize {
     let peak = MEMORY.peak_usage();
     assert!(peak < MEMORY_MAX, "{peak} bytes were held at once");
     peak
+}
+
+/// Memory is counted for all threads together, and the promise is one of each image: what is made to cost much of it
+/// runs alone.
+static TURN: RwLock<()> = RwLock::new(());
+
+fn alone() -> RwLockWriteGuard<'static, ()> {
+    TURN.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn beside_others() -> RwLockReadGuard<'static, ()> {
+    TURN.read().unwrap_or_else(PoisonError::into_inner)
 }

@@ -17,6 +17,12 @@ pub(crate) struct Work {
 }
 
 impl Work {
+    /// Counts a read of so many bytes.
+    pub(crate) fn count(&self, bytes: usize) {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
     pub(crate) fn reads(&self) -> u64 {
         self.reads.load(Ordering::Relaxed)
     }
@@ -48,8 +54,7 @@ impl Mutant {
 
 impl ReadAt for Mutant {
     fn read_exact_at(&self, at: FileOffset, buf: &mut [u8]) -> io::Result<()> {
-        self.work.reads.fetch_add(1, Ordering::Relaxed);
-        self.work.bytes.fetch_add(buf.len() as u64, Ordering::Relaxed);
+        self.work.count(buf.len());
         if let Some(seen) = &self.seen {
             seen.lock().expect("no reader panics").push(at.0..at.0 + buf.len() as u64);
         }

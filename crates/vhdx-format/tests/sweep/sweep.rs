@@ -28,45 +28,47 @@ pub(crate) const TIME_MAX: Duration = Duration::from_secs(2);
 
 #[test]
 fn dynamic_image() {
-    sweep(&subjects::dynamic());
+    sweep(subjects::dynamic);
 }
 
 #[test]
 fn fixed_image() {
-    sweep(&subjects::fixed());
+    sweep(subjects::fixed);
 }
 
 #[test]
 fn child_of_a_chain() {
-    sweep(&subjects::child());
+    sweep(subjects::child);
 }
 
 #[test]
 fn parent_of_a_chain() {
-    sweep(&subjects::parent());
+    sweep(subjects::parent);
 }
 
 #[test]
 fn child_of_large_sectors() {
-    sweep(&subjects::large_sectors());
+    sweep(subjects::large_sectors);
 }
 
 #[test]
 fn dirty_image() {
-    sweep(&subjects::dirty());
+    sweep(subjects::dirty);
 }
 
 #[test]
 fn image_that_grows_in_its_log() {
-    sweep(&subjects::growing());
+    sweep(subjects::growing);
 }
 
 #[test]
 fn image_that_grows_in_its_log_with_a_clean_older_header() {
-    sweep(&subjects::growing_by_one_header());
+    sweep(subjects::growing_by_one_header);
 }
 
-fn sweep(subject: &Subject) {
+fn sweep(subject: fn() -> Subject) {
+    let _beside_others = crate::beside_others();
+    let subject = &subject();
     let unread = assert_every_byte_that_is_read_has_a_name(subject);
     let mut run = Run::new(subject);
     for field in subject.fields.iter().filter(|field| (subject.swept)(&field.name)) {
