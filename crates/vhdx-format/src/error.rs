@@ -186,6 +186,9 @@ pub enum Problem {
         /// What is wrong with table 2.
         second: Box<Problem>,
     },
+    /// Both region tables are valid and name other regions: which one a writer would believe is anybody's guess.
+    #[error("both region tables are valid but differ, so neither can be believed")]
+    AmbiguousRegionTables,
     /// A number is not one of those allowed.
     #[error("{field} expected {expected}, found {found:#x}")]
     Value {
@@ -261,6 +264,16 @@ pub enum Problem {
     NoActiveSequence {
         /// What the current header says.
         log_guid: Uuid,
+    },
+    /// A valid entry was written after the active sequence, so what came between them was lost.
+    #[error(
+        "entry {newer:#x} is valid, but the active sequence ends with {head:#x}: an entry between them is damaged"
+    )]
+    LostEntry {
+        /// Sequence number of the entry.
+        newer: u64,
+        /// Sequence number of the active sequence's newest entry.
+        head: u64,
     },
     /// A part has another length than it must have, in bytes.
     #[error("a length of {expected} bytes expected, found {found}")]
