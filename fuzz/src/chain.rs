@@ -6,7 +6,7 @@ use vhdx_format::{
 };
 
 use crate::bytes::Choices;
-use crate::chain_model::{Model, stacked};
+use crate::chain_model::{Model, ZERO, lies_at, stacked};
 use crate::log_model::{Place, Replay, replay};
 use crate::mutation::chains;
 use crate::source;
@@ -48,16 +48,15 @@ fn check(stack: &LayerStack, files: &[SparseFile], (from, len): (u64, u64)) {
     let extents = extents(stack, all);
     assert_extent_law(all, &extents);
     let sector_size = models[0].sector_size();
-    let sectors: Vec<_> = models.iter().map(Model::sectors).collect();
-    let wanted = stacked(&sectors);
+    let wanted = stacked((0..).zip(&models).map(|(layer, model)| model.sectors(layer)).collect());
     assert!(expanded(&extents, sector_size) == wanted, "the disk is not the model's");
     let from = DiskOffset(from % all.len());
     let part = DiskRange::new(from, DiskOffset((from.0 + len).min(all.len())));
     assert_eq!(self::extents(stack, part), clip(&extents, part), "{part} by itself");
     for extent in extents.iter().take(READS_MAX) {
-        let last = extent.start.0 + extent.len - sector_size;
-        check_sector(stack, &models, &wanted, extent.start.0, sector_size);
-        check_sector(stack, &models, &wanted, last, sector_size);
+        for at in [extent.start.0, extent.end().0 - sector_size] {
+            check_sector(stack, &models, wanted[(at / sector_size) as usize], at, sector_size);
+        }
     }
 }
 
@@ -85,28 +84,25 @@ fn check_links(models: &[Model<'_>], files: &[SparseFile]) {
 }
 
 /// What the extents say of each sector.
-fn expanded(extents: &[Extent<Content>], sector_size: u64) -> Vec<Option<(usize, u64)>> {
-    let sectors = extents.iter().flat_map(|extent| {
-        (0..extent.len / sector_size).map(|sector| match extent.content {
-            Content::Data { layer, at } => Some((layer.0, at.0 + sector * sector_size)),
-            Content::Zero => None,
-        })
-    });
-    sectors.collect()
+fn expanded(extents: &[Extent<Content>], sector_size: u64) -> Vec<u64> {
+    let mut sectors = Vec::new();
+    for extent in extents {
+        let offsets = (0..extent.len / sector_size).map(|sector| sector * sector_size);
+        match extent.content {
+            Content::Data { layer, at } => {
+                sectors.extend(offsets.map(|offset| lies_at(layer.0, at.0 + offset)))
+            }
+            Content::Zero => sectors.extend(offsets.map(|_| ZERO)),
+        }
+    }
+    sectors
 }
 
-fn check_sector(
-    stack: &LayerStack,
-    models: &[Model<'_>],
-    wanted: &[Option<(usize, u64)>],
-    at: u64,
-    sector_size: u64,
-) {
+fn check_sector(stack: &LayerStack, models: &[Model<'_>], wanted: u64, at: u64, sector_size: u64) {
     let len = sector_size as usize;
-    let wanted = match wanted[(at / sector_size) as usize] {
-        Some((layer, at)) => models[layer].read(at, len),
-        None => vec![0; len],
-    };
+    let layer = (wanted >> 56) as usize;
+    let wanted =
+        if wanted == ZERO { vec![0; len] } else { models[layer].read(wanted & !lies_at(255, 0), len) };
     let mut found = vec![0x55; len];
     read_disk(stack, DiskOffset(at), &mut found).expect("the disk can be read");
     assert!(found == wanted, "the sector at {at:#x}");

@@ -7,15 +7,13 @@ use crate::bytes::{u16_at, u32_at, u64_at};
 
 const MIB: u64 = 1 << 20;
 
-/// What an image says of one sector of its disk.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Sector {
-    /// It lies at that offset of the file.
-    At(u64),
-    /// Zeros.
-    Zero,
-    /// The parent has it.
-    Inherited,
+/// What an image says of a sector, in one number: that the parent has it, zeros, or where it lies.
+pub(crate) const INHERITED: u64 = u64::MAX;
+pub(crate) const ZERO: u64 = 0;
+
+/// Offset `at` in the file of that image, counted from the leaf.
+pub(crate) fn lies_at(layer: usize, at: u64) -> u64 {
+    (layer as u64) << 56 | at
 }
 
 /// An image, its log replayed.
@@ -68,27 +66,28 @@ impl<'a> Model<'a> {
         self.parameters().1
     }
 
-    /// What the image says of each sector of its disk.
-    pub(crate) fn sectors(&self) -> Vec<Sector> {
+    /// What the image, number `layer` of its chain, says of each sector of its disk.
+    pub(crate) fn sectors(&self, layer: usize) -> Vec<u64> {
         let (block_size, sector_size) = (self.block_size(), self.sector_size());
         let per_block = block_size / sector_size;
         let ratio = (1 << 23) * sector_size / block_size;
-        let has_parent = self.has_parent();
+        let absent = if self.has_parent() { INHERITED } else { ZERO };
         let count = self.disk_size() / sector_size;
         let mut sectors = Vec::new();
         for block in 0..count.div_ceil(per_block) {
             let entry = self.entry(block + block / ratio);
-            let (state, at) = (entry & 7, entry >> 20 << 20);
-            let bits = if state == 7 { self.bits(block, ratio, per_block) } else { Vec::new() };
-            for sector in 0..per_block {
-                let is_here = || bits[(sector / 8) as usize] >> (sector % 8) & 1 == 1;
-                sectors.push(match state {
-                    0 if has_parent => Sector::Inherited,
-                    0..=3 => Sector::Zero,
-                    7 if !is_here() => Sector::Inherited,
-                    6 | 7 => Sector::At(at + sector * sector_size),
-                    _ => panic!("block {block} in state {state}"),
-                });
+            let at = lies_at(layer, entry >> 20 << 20);
+            let stored = (0..per_block).map(|sector| at + sector * sector_size);
+            match entry & 7 {
+                0 => sectors.extend(stored.map(|_| absent)),
+                1..=3 => sectors.extend(stored.map(|_| ZERO)),
+                6 => sectors.extend(stored),
+                7 => {
+                    let bits = self.bits(block, ratio, per_block);
+                    let bits = bits.iter().flat_map(|byte| (0..8).map(move |bit| byte >> bit & 1));
+                    sectors.extend(stored.zip(bits).map(|(at, bit)| if bit == 1 { at } else { INHERITED }));
+                }
+                state => panic!("block {block} in state {state}"),
             }
         }
         sectors.truncate(count as usize);
@@ -127,7 +126,7 @@ impl<'a> Model<'a> {
         self.file.read(at, len)
     }
 
-    /// Length of the block table in MiB that the disk needs at least: what a reader must have checked.
+    /// Whether a list of its sectors is short enough to be made.
     pub(crate) fn is_small(&self) -> bool {
         self.disk_size() <= 16 * MIB && self.block_size() <= 16 * MIB
     }
@@ -157,17 +156,16 @@ fn is_valid(table: &[u8]) -> bool {
     table.starts_with(b"regi") && sum == u32_at(table, 4) && u32_at(table, 8) <= 2047
 }
 
-/// Who has each sector of a stack's disk: the images leaf first, and what lies where. Zeros past the end of a parent.
-pub(crate) fn stacked(layers: &[Vec<Sector>]) -> Vec<Option<(usize, u64)>> {
-    let answer = |sector: usize| {
-        for (index, layer) in layers.iter().enumerate() {
-            match layer.get(sector) {
-                Some(Sector::At(at)) => return Some((index, *at)),
-                Some(Sector::Zero) | None => return None,
-                Some(Sector::Inherited) => {}
+/// Who has each sector of a stack's disk, from the lists of its images, leaf first. Zeros past the end of a parent.
+pub(crate) fn stacked(mut layers: Vec<Vec<u64>>) -> Vec<u64> {
+    let mut disk = layers.pop().expect("a stack is not empty");
+    while let Some(child) = layers.pop() {
+        disk.resize(child.len(), ZERO);
+        for (below, above) in disk.iter_mut().zip(child) {
+            if above != INHERITED {
+                *below = above;
             }
         }
-        panic!("the base inherits sector {sector}")
-    };
-    (0..layers[0].len()).map(answer).collect()
+    }
+    disk
 }

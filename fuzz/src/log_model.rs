@@ -34,9 +34,11 @@ struct Entry {
 
 /// Replays the log into a copy of the file.
 pub(crate) fn replay(file: &SparseFile, place: &Place) -> Replay {
-    let ring = file.read(place.at, place.len as usize);
+    // Twice behind itself, so that nothing wraps.
+    let twice = file.read(place.at, place.len as usize).repeat(2);
+    let sectors = place.len as usize / SECTOR;
     let entries: Vec<Option<Entry>> =
-        (0..ring.len() / SECTOR).map(|position| entry(&ring, position, place)).collect();
+        (0..sectors).map(|position| entry(&twice[position * SECTOR..], position, place)).collect();
     let usable: Vec<Vec<&Entry>> = (0..entries.len()).filter_map(|start| sequence(&entries, start)).collect();
     let Some(newest) = usable.iter().map(|sequence| head(sequence).number).max() else {
         return Replay::Refused;
@@ -72,22 +74,22 @@ fn sequence(entries: &[Option<Entry>], start: usize) -> Option<Vec<&Entry>> {
     Some(sequence.split_off(first))
 }
 
-/// The entry that begins with that sector, if it is valid.
-fn entry(ring: &[u8], position: usize, place: &Place) -> Option<Entry> {
-    let head = &ring[position * SECTOR..][..64];
+/// The entry that the bytes begin with, if it is valid.
+fn entry(bytes: &[u8], position: usize, place: &Place) -> Option<Entry> {
+    let head = &bytes[..64];
     let (len, tail, number) = (u32_at(head, 8) as usize, u32_at(head, 12), u64_at(head, 16));
     if !head.starts_with(b"loge") || head[32..48] != place.guid {
         return None;
     }
-    if len == 0 || len % SECTOR != 0 || len > ring.len() || number == 0 {
+    if len == 0 || len % SECTOR != 0 || len > place.len as usize || number == 0 {
         return None;
     }
     if tail % SECTOR as u64 != 0 || tail >= place.len {
         return None;
     }
-    let bytes: Vec<u8> = ring.iter().cycle().skip(position * SECTOR).take(len).copied().collect();
-    let valid = checksum(&bytes) == u32_at(head, 4) && is_well_formed(&bytes, place);
-    valid.then_some(Entry { position, sectors: len / SECTOR, tail, number, bytes })
+    let bytes = &bytes[..len];
+    let valid = checksum(bytes) == u32_at(head, 4) && is_well_formed(bytes, place);
+    valid.then(|| Entry { position, sectors: len / SECTOR, tail, number, bytes: bytes.to_vec() })
 }
 
 fn checksum(entry: &[u8]) -> u64 {

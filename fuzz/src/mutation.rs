@@ -8,8 +8,7 @@ use std::sync::OnceLock;
 use uuid::Uuid;
 use vhdx_format::forge::random::{dirty_log, stack};
 use vhdx_format::forge::{
-    Block, Change, Image, Item, LogEntry, Object, Order, Region, Ring, SparseFile, edit, edit_header,
-    edit_region_table, make_dirty, with_checksum,
+    Block, Change, Image, Item, LogEntry, Object, Order, Region, Ring, SparseFile, make_dirty, with_checksum,
 };
 use vhdx_format::{BlockSize, Geometry, SectorSize};
 
@@ -181,15 +180,20 @@ fn change(choices: &mut Choices<'_>) -> Change {
 pub(crate) fn seal(file: &mut SparseFile, unsealed: u8) {
     for which in 0..2 {
         if unsealed & 1 << which == 0 {
-            edit_header(file, which, |_| ());
+            seal_at(file, HEADERS[which], 4096);
         }
         if unsealed & 4 << which == 0 {
-            edit_region_table(file, which, |_| ());
+            seal_at(file, REGION_TABLES[which], 0x1_0000);
         }
     }
     if unsealed & 16 == 0 {
         seal_log(file);
     }
+}
+
+fn seal_at(file: &mut SparseFile, at: u64, len: usize) {
+    let sealed = with_checksum(file.read(at, len));
+    file.write(at + 4, &sealed[4..8]);
 }
 
 /// Makes the checksum right of whatever claims to be an entry and to end inside the ring.
@@ -220,7 +224,7 @@ fn seal_entry(file: &mut SparseFile, ring: Ring, position: u64, len: usize) {
     let mut bytes = file.read(ring.at + position, straight);
     bytes.extend(file.read(ring.at, len - straight));
     let sealed = with_checksum(bytes);
-    edit(file, ring.at + position + 4, 4, |field| field.copy_from_slice(&sealed[4..8]));
+    file.write(ring.at + position + 4, &sealed[4..8]);
 }
 
 fn mib(count: u32) -> BlockSize {
@@ -245,10 +249,10 @@ fn bases(images: &[Image], dirty: Option<u64>) -> Vec<Base> {
 
 /// A base, a child with sectors of its own, and a grandchild.
 fn plain_chain(dirty: bool) -> Vec<Base> {
-    let mut base = Image::dynamic("base", geometry(4 * MIB + 512, SectorSize::B512));
+    let mut base = Image::dynamic("base", geometry(2 * MIB + 512, SectorSize::B512));
     base.block_size = mib(1);
     base.blocks.insert(1, Block::full(vec![(100, vec![0xD1; 5000])]));
-    base.blocks.insert(3, Block::anchored(3, vec![(0, vec![0xD3; 600])]));
+    base.blocks.insert(2, Block::anchored(3, vec![(0, vec![0xD3; 600])]));
     let mut child = Image::child("child", &base, "base.vhdx");
     child.block_size = mib(2);
     child.blocks.insert(0, Block::partial([0, 1, 5].into_iter().collect(), vec![(0, vec![0xC0; 4096])]));
@@ -256,7 +260,7 @@ fn plain_chain(dirty: bool) -> Vec<Base> {
     let mut leaf = Image::child("leaf", &child, "child.avhdx");
     leaf.block_size = mib(1);
     leaf.blocks.insert(0, Block::partial((0..2048).step_by(2).collect(), vec![(512, vec![0xB0; 512])]));
-    leaf.blocks.insert(2, Block::full(vec![(0, vec![0xB2; 700])]));
+    leaf.blocks.insert(2, Block::full(vec![(0, vec![0xB2; 512])]));
     bases(&[base, child, leaf], dirty.then_some(3))
 }
 
@@ -275,7 +279,7 @@ fn odd_chain() -> Vec<Base> {
 }
 
 fn random_chain(seed: u64, dirty: bool) -> Vec<Base> {
-    let mut images = stack(seed, 3, 4 * MIB);
+    let mut images = stack(seed, 3, 2 * MIB);
     for image in &mut images {
         // Smaller blocks make smaller files; nothing else hangs on it.
         image.block_size = image.block_size.min(mib(4));

@@ -20,7 +20,9 @@ pub fn xml(bytes: &[u8]) {
     if let Ok(view) = Configuration::parse(&wrapped) {
         assert!(view.references.len() <= 1024);
     }
-    if let Some(text) = std::str::from_utf8(bytes).ok().filter(|_| bytes.starts_with(b"<")) {
+    // `<` and a zero is the beginning of UTF-16.
+    let is_utf8 = bytes.starts_with(b"<") && !bytes.starts_with(b"<\0");
+    if let Some(text) = std::str::from_utf8(bytes).ok().filter(|_| is_utf8) {
         for encoding in [Encoding::Utf16Le, Encoding::Utf16Be, Encoding::Utf8Marked] {
             let again = xml::read(&encode(text, encoding)).ok();
             assert!(again == document, "{encoding:?} says something else");
