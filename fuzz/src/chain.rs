@@ -5,11 +5,11 @@ use vhdx_format::{
     Content, DiskOffset, DiskRange, Extent, LayerStack, OpenStack, VirtualDisk, read_disk, read_header,
 };
 
-use crate::bytes::Choices;
-use crate::chain_model::{Model, ZERO, lies_at, stacked};
-use crate::log_model::{Place, Replay, replay};
-use crate::mutation::chains;
-use crate::source;
+use super::bytes::Choices;
+use super::chain_model::{Model, ZERO, lies_at, stacked};
+use super::log_model::{Place, Replay, replay};
+use super::mutation::chains;
+use super::source;
 
 /// Reads happen at the ends of this many extents.
 const READS_MAX: usize = 24;
@@ -90,7 +90,7 @@ fn expanded(extents: &[Extent<Content>], sector_size: u64) -> Vec<u64> {
         let offsets = (0..extent.len / sector_size).map(|sector| sector * sector_size);
         match extent.content {
             Content::Data { layer, at } => {
-                sectors.extend(offsets.map(|offset| lies_at(layer.0, at.0 + offset)))
+                sectors.extend(offsets.map(|offset| lies_at(layer.0, at.0 + offset)));
             }
             Content::Zero => sectors.extend(offsets.map(|_| ZERO)),
         }

@@ -3,7 +3,7 @@
 
 use vhdx_format::forge::SparseFile;
 
-use crate::bytes::{u16_at, u32_at, u64_at};
+use super::bytes::{u16_at, u32_at, u64_at};
 
 const MIB: u64 = 1 << 20;
 

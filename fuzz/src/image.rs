@@ -3,9 +3,9 @@
 use vhdx_format::forge::{assert_extent_law, clip};
 use vhdx_format::{DiskOffset, DiskRange, Extent, FileOffset, ImageKind, Layer, LayerContent};
 
-use crate::bytes::Choices;
-use crate::mutation;
-use crate::source;
+use super::bytes::Choices;
+use super::mutation;
+use super::source;
 
 /// More extents than this are not looked at; an edited bitmap of a small image makes far fewer.
 const EXTENTS_MAX: usize = 20_000;

@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use vhdx_format::forge::{Ring, SparseFile, edit_header, with_checksum};
 use vhdx_format::{FileOffset, ImageError, LogState, Outline, Problem, ReadAt, Structure, read_header};
 
-use crate::bytes::{Choices, u64_at};
-use crate::log_model::{Place, Replay, replay};
-use crate::mutation::{self, log_entry, seal};
-use crate::source::{self, Opened};
+use super::bytes::{Choices, u64_at};
+use super::log_model::{Place, Replay, replay};
+use super::mutation::{self, log_entry, seal};
+use super::source::{self, Opened};
 
 /// What goes into an empty ring of an image whose headers name a log.
 const LOG_GUID: [u8; 16] = [0xA7; 16];
@@ -111,7 +111,9 @@ fn refusal(opened: &Opened) -> Option<Refusal> {
     let Opened::Refused(error) = opened else { return None };
     match error {
         ImageError::Limit { structure: Structure::Log | Structure::File, .. } => Some(Refusal::Limit),
-        ImageError::Corrupt(found) if matches!(found.problem, Problem::NoActiveSequence { .. }) => {
+        ImageError::Corrupt(found)
+            if matches!(found.problem, Problem::NoActiveSequence { .. } | Problem::AmbiguousLog(_)) =>
+        {
             Some(Refusal::Log)
         }
         ImageError::Truncated { structure: Structure::File, .. } => Some(Refusal::Log),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use vhdx_format::forge::SparseFile;
 
-use crate::bytes::{u32_at, u64_at};
+use super::bytes::{u32_at, u64_at};
 
 const SECTOR: usize = 4096;
 

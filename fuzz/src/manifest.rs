@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use export_manifest::{Inconsistency, Manifest, ManifestError, compare};
 use serde_json::{Value, json};
 
-use crate::bytes::Choices;
+use super::bytes::Choices;
 
 /// Reads text as it is, or an edited document, each with its own seal and with a fresh one.
 pub fn manifest(bytes: &[u8]) {
@@ -24,16 +24,16 @@ pub fn manifest(bytes: &[u8]) {
         check(&manifest);
     }
     if let Ok(unsealed) = serde_json::from_slice::<Manifest>(&text) {
-        check_sealed(unsealed);
+        check_sealed(&unsealed);
     }
 }
 
 /// Printed with a fresh seal, a document is refused for what it says or is what it was.
-fn check_sealed(unsealed: Manifest) {
+fn check_sealed(unsealed: &Manifest) {
     let text = unsealed.clone().to_json().expect("a document can be printed");
     match Manifest::parse(&text) {
         Ok(manifest) => {
-            assert!(Manifest { manifest_sha256: unsealed.manifest_sha256, ..manifest.clone() } == unsealed);
+            assert!(Manifest { manifest_sha256: unsealed.manifest_sha256, ..manifest.clone() } == *unsealed);
             check(&manifest);
         }
         Err(ManifestError::Damaged(error)) => panic!("what was printed can not be read: {error}"),

@@ -12,7 +12,7 @@ use vhdx_format::forge::{
 };
 use vhdx_format::{BlockSize, Geometry, SectorSize};
 
-use crate::bytes::{Choices, u32_at};
+use super::bytes::{Choices, u32_at};
 
 const MIB: u64 = 1 << 20;
 const HEADERS: [u64; 2] = [0x1_0000, 0x2_0000];
@@ -210,7 +210,7 @@ fn seal_log(file: &mut SparseFile) {
     for at in pages.into_iter().filter(|at| at.is_multiple_of(SECTOR)) {
         let head = file.read(at, 64);
         let len = u32_at(&head, 8);
-        if !head.starts_with(b"loge") || len == 0 || len > ring.len.min(budget) {
+        if !head.starts_with(b"loge") || len < 64 || len > ring.len.min(budget) {
             continue;
         }
         budget -= len;

@@ -7,7 +7,7 @@ use raw_format::{FrameEncoder, SeekTable, ZstdDisk, zero_frame};
 use vhdx_format::forge::{assert_extent_law, clip};
 use vhdx_format::{Content, DiskOffset, DiskRange, Extent, SectorSize, VirtualDisk, read_disk};
 
-use crate::bytes::Choices;
+use super::bytes::Choices;
 
 /// Frames and extents are looked at up to these many, and these many bytes are decompressed.
 const FRAMES_MAX: usize = 4096;

@@ -4,7 +4,7 @@ use chain_resolve::forge::xml::{Encoding, encode};
 use chain_resolve::vm::xml::{self, Document, ELEMENTS_MAX, NAME_BYTES_MAX};
 use chain_resolve::vm::{Configuration, read_keys};
 
-use crate::vmcx;
+use super::vmcx;
 
 /// Reads bytes as XML, and once more in every other encoding if they are UTF-8.
 pub fn xml(bytes: &[u8]) {

@@ -11,6 +11,7 @@ use std::{fs, io};
 use crate::workspace_root;
 
 mod format_crate;
+mod fuzz_lock;
 mod licence;
 mod packages;
 mod text;
@@ -80,6 +81,8 @@ fn check_workspace(root: &Path) -> Result<Vec<Finding>, TidyError> {
         findings.extend(format_crate::check(&file, &text));
     }
     findings.extend(packages::check(root)?);
+    findings
+        .extend(fuzz_lock::check(&read(&root.join("fuzz/Cargo.lock"))?, &read(&root.join("Cargo.lock"))?));
     Ok(findings)
 }
 
