@@ -146,6 +146,7 @@ mod tests {
         assert_eq!(artifact("#1 NEW\n"), None);
     }
 
+    #[cfg(unix)]
     #[test]
     fn what_is_slow_once_is_no_finding() {
         let slow = |program: &str| Job { program: program.into(), ..Job::new("image", Path::new("/"), 1) };

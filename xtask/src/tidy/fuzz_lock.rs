@@ -31,10 +31,9 @@ pub(super) fn check(fuzz: &str, program: &str) -> Vec<Finding> {
 /// Names and versions, with the line of the name.
 fn packages(lock: &str) -> impl Iterator<Item = (usize, (&str, &str))> {
     let lines = || lock.lines().map(|line| line.split_once(" = ").unwrap_or_default());
-    lines().zip(lines().skip(1)).zip(1..).filter_map(|((first, second), line)| {
-        (first.0 == "name" && second.0 == "version")
-            .then(|| (line, (first.1.trim_matches('"'), second.1.trim_matches('"'))))
-    })
+    let pairs = lines().zip(lines().skip(1)).zip(1..);
+    let packages = pairs.filter(|((first, second), _)| first.0 == "name" && second.0 == "version");
+    packages.map(|((name, version), line)| (line, (name.1.trim_matches('"'), version.1.trim_matches('"'))))
 }
 
 #[cfg(test)]
