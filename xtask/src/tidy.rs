@@ -11,6 +11,7 @@ use std::{fs, io};
 use crate::workspace_root;
 
 mod format_crate;
+mod fuzz_lock;
 mod licence;
 mod packages;
 mod promises;
@@ -83,6 +84,8 @@ fn check_workspace(root: &Path) -> Result<Vec<Finding>, TidyError> {
     let promises = read(&root.join(promises::FILE))?;
     findings.extend(promises::check(&promises, |path| root.join(path).exists()));
     findings.extend(packages::check(root)?);
+    findings
+        .extend(fuzz_lock::check(&read(&root.join("fuzz/Cargo.lock"))?, &read(&root.join("Cargo.lock"))?));
     Ok(findings)
 }
 

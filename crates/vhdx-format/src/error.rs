@@ -259,6 +259,9 @@ pub enum Problem {
         /// The offset found.
         found: u64,
     },
+    /// Two sequences of entries could be replayed, and both end with the same number.
+    #[error("two sequences of entries end with number {0:#x}, so neither is the newest")]
+    AmbiguousLog(u64),
     /// The ring holds no sequence of entries that may be replayed.
     #[error("expected an active sequence of entries with log GUID {{{log_guid}}}, found none")]
     NoActiveSequence {

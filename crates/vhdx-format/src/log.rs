@@ -165,10 +165,12 @@ impl Ring {
     /// The entries to replay, oldest first: the part of the active sequence from the head's tail on (2.3.3).
     ///
     /// The run found from the first sector may be the second half of one that began near the end of the ring; then its
-    /// head's tail lies in the missing half, the run is unusable, and a later start finds it whole.
+    /// head's tail lies in the missing half, the run is unusable, and a later start finds it whole. Two runs whose heads
+    /// are different entries of one number are two states of the file, and which is meant can not be known.
     fn active_sequence(&mut self) -> Result<Option<Vec<Entry>>, ImageError> {
         let mut best: Option<Vec<Entry>> = None;
         let mut newest: Option<Entry> = None;
+        let mut rival = None;
         let mut start = 0;
         while start < self.len {
             let run = self.run_from(start)?;
@@ -180,7 +182,15 @@ impl Ring {
             let best_head = best.as_ref().and_then(|run| run.last());
             if best_head.is_none_or(|best| head.sequence_number > best.sequence_number) {
                 best = Some(run.into_iter().skip(tail).collect());
+                rival = None;
+            } else if best_head
+                .is_some_and(|best| head.sequence_number == best.sequence_number && head.at != best.at)
+            {
+                rival = Some(head.sequence_number);
             }
+        }
+        if let Some(number) = rival {
+            return Err(ImageError::corrupt(Structure::Log, self.at, Problem::AmbiguousLog(number)));
         }
         self.check_nothing_is_newer(best.as_ref().and_then(|run| run.last()), newest)?;
         Ok(best)

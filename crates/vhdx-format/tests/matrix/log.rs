@@ -50,6 +50,18 @@ fn a_dirty_log_without_a_valid_entry_is_never_taken_for_clean() {
     assert_no_sequence(&with_ring(&dynamic(), &foreign.to_bytes()));
 }
 
+/// Each of them would be the newest without the other, and they leave different files behind.
+#[test]
+fn two_newest_entries_of_one_number_are_no_choice() {
+    let at = |sector: u32, number| LogEntry { tail: sector * 4096, ..entry(number, Vec::new()) }.to_bytes();
+    let rivals = [at(0, 5), vec![0; 4096], at(2, 5)].concat();
+    assert_corrupt(&with_ring(&dynamic(), &rivals), Structure::Log, LOG, Problem::AmbiguousLog(5));
+    let newer = [rivals.clone(), vec![0; 4096], at(4, 6)].concat();
+    assert_eq!(replayed(&with_ring(&dynamic(), &newer)), (1, 6));
+    let newer_before = [at(0, 6), vec![0; 4096], rivals[8192..].to_vec(), vec![0; 4096], at(4, 5)].concat();
+    assert_eq!(replayed(&with_ring(&dynamic(), &newer_before)), (1, 6));
+}
+
 #[test]
 fn every_field_of_an_entry_must_be_in_order() {
     let good = entry(5, vec![data(TABLES[1] + 4096), Change::Zero { at: 3 << 40, len: 4096 }]).to_bytes();
