@@ -112,7 +112,10 @@ fn refusal(opened: &Opened) -> Option<Refusal> {
     match error {
         ImageError::Limit { structure: Structure::Log | Structure::File, .. } => Some(Refusal::Limit),
         ImageError::Corrupt(found)
-            if matches!(found.problem, Problem::NoActiveSequence { .. } | Problem::AmbiguousLog(_)) =>
+            if matches!(
+                found.problem,
+                Problem::NoActiveSequence { .. } | Problem::AmbiguousLog(_) | Problem::LostEntry { .. }
+            ) =>
         {
             Some(Refusal::Log)
         }
@@ -122,8 +125,13 @@ fn refusal(opened: &Opened) -> Option<Refusal> {
 }
 
 fn compare_views(opened: &Opened, file: &SparseFile, mut replayed: SparseFile, place: &Place) {
-    for which in (0..2_u8).filter(|which| is_sealed(file, *which)) {
-        edit_header(&mut replayed, which.into(), |header| header[48..64].fill(0));
+    // A damaged header that names a log would be one that names another log now.
+    for which in 0..2_u8 {
+        if is_sealed(file, which) {
+            edit_header(&mut replayed, which.into(), |header| header[48..64].fill(0));
+        } else {
+            replayed.write((u64::from(which) + 1 << 16) + 48, &[0; 16]);
+        }
     }
     match (opened, source::open(&replayed)) {
         (Opened::Layer(layer), Opened::Layer(wanted)) => {
