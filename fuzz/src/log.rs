@@ -130,7 +130,7 @@ fn compare_views(opened: &Opened, file: &SparseFile, mut replayed: SparseFile, p
         if is_sealed(file, which) {
             edit_header(&mut replayed, which.into(), |header| header[48..64].fill(0));
         } else {
-            replayed.write((u64::from(which) + 1 << 16) + 48, &[0; 16]);
+            replayed.write(((u64::from(which) + 1) << 16) + 48, &[0; 16]);
         }
     }
     match (opened, source::open(&replayed)) {
