@@ -12,9 +12,14 @@
 mod harness;
 
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod changing;
+#[cfg(test)]
 mod check;
 #[cfg(test)]
 mod check_damaged;
+#[cfg(test)]
+mod confinement;
 #[cfg(test)]
 mod damaged;
 #[cfg(test)]
@@ -23,6 +28,9 @@ mod devices;
 mod digests;
 #[cfg(test)]
 mod export;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod faults;
 #[cfg(test)]
 mod full;
 #[cfg(test)]

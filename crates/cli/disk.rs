@@ -12,7 +12,7 @@ use chain_resolve::{
     StoreError, open_plain, resolve,
 };
 use export_manifest::Format;
-use export_sinks::FileIdentity;
+use export_sinks::{FileIdentity, Readers};
 use raw_format::{RawDisk, RawError, ZstdDisk, ZstdDiskError};
 use vhdx_format::{
     DiskRange, Extents, Geometry, GeometryError, LayerIndex, LogState, ReadAt, ReadError, SectorSize,
@@ -202,17 +202,28 @@ impl Disk {
 
     /// All files that are read: none of them is ever written.
     pub(crate) fn identities(&self) -> Result<Vec<FileIdentity>, ChangeError> {
-        let handles: Vec<(&Path, &File)> = match self {
-            Self::Chain(chain) => {
-                chain.files().iter().map(|file| (file.source.path.as_path(), file.handle())).collect()
-            }
-            Self::Plain(plain) => vec![(plain.path(), plain.file.handle())],
-        };
         let identity = |(path, file): (&Path, &File)| {
             let identity = FileIdentity::of_open(path, file);
             identity.map_err(|source| ChangeError::Io { path: path.to_path_buf(), source })
         };
-        handles.into_iter().map(identity).collect()
+        self.handles().into_iter().map(identity).collect()
+    }
+
+    fn handles(&self) -> Vec<(&Path, &File)> {
+        match self {
+            Self::Chain(chain) => {
+                chain.files().iter().map(|file| (file.source.path.as_path(), file.handle())).collect()
+            }
+            Self::Plain(plain) => vec![(plain.path(), plain.file.handle())],
+        }
+    }
+
+    /// Who may read all of the files.
+    pub(crate) fn readers(&self) -> Result<Readers, ChangeError> {
+        let mut readers = self.handles().into_iter().map(|(path, file)| {
+            Readers::of_open(file).map_err(|source| ChangeError::Io { path: path.to_path_buf(), source })
+        });
+        readers.try_fold(Readers::ANYBODY, |all, readers| Ok(all.and(readers?)))
     }
 
     /// Asks every file whether it still is what it was when it was opened.
@@ -223,8 +234,11 @@ impl Disk {
         }
     }
 
-    /// A failed read, with the name of the file at fault.
+    /// A failed read, with the name of the file at fault. If a file changed meanwhile, that is the reason.
     pub(crate) fn read_failure(&self, error: ReadError) -> Failure {
+        if let Err(changed @ ChangeError::Changed { .. }) = self.check_unchanged() {
+            return changed.into();
+        }
         let layer = error.layer().unwrap_or(LayerIndex(0));
         Failure::Read { path: self.path_of(layer).to_path_buf(), source: error }
     }

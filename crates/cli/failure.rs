@@ -1,4 +1,12 @@
 //! What went wrong, in words. What to do about it is in [`hint`], what pipelines see in [`code`].
+//!
+//! A file may not be what its name says: a hostile image, or whoever writes to the folder, may have led here to one that
+//! nobody else may read. So no message carries content of a file. What may be said:
+//!
+//! * of any file: its name, its kind, its length, where in it something is wrong and what was expected there;
+//! * of a file that has proved to be an image, a configuration or a manifest: the numbers and GUIDs of named fields, and
+//!   the names and paths that it is there to tell, such as where a child says that its parent lies, escaped and shortened;
+//! * of what parsers of other crates say: nothing that quotes, so their errors are put into words of our own.
 
 pub(crate) mod code;
 mod hint;
@@ -19,7 +27,7 @@ use vhdx_format::{GeometryError, ReadError};
 use crate::commands::batch::BatchError;
 use crate::commands::verify::VerifyError;
 use crate::disk::DiskError;
-use crate::terminal::{printable, say};
+use crate::terminal::{printable, say, shortened};
 use crate::usage::UsageError;
 
 /// Why a command failed.
@@ -111,12 +119,13 @@ impl Failure {
     }
 
     fn message(&self) -> String {
-        let mut text = format!("error: {}\n", printable(&with_sources(self)));
+        let shown = |line: &str| printable(&shortened(line));
+        let mut text = format!("error: {}\n", shown(&with_sources(self)));
         for detail in self.details() {
-            let _ = writeln!(text, "  {}", printable(&detail));
+            let _ = writeln!(text, "  {}", shown(&detail));
         }
         if let Some(hint) = hint::of(self) {
-            let _ = writeln!(text, "hint: {}", printable(&hint));
+            let _ = writeln!(text, "hint: {}", shown(&hint));
         }
         text
     }

@@ -44,7 +44,8 @@ fn name_of(selection: &Selection, disk: &SelectedDisk, mark: &str, suffix: &str)
         "" => format!("{disk}{mark}.{suffix}"),
         front => format!("{front}_{disk}{mark}.{suffix}"),
     };
-    if is_reserved(&name) { format!("_{name}") } else { name }
+    // Whoever types `rm *` in the folder must not give `rm` an option.
+    if is_reserved(&name) || name.starts_with('-') { format!("_{name}") } else { name }
 }
 
 /// Whether Windows takes the name for a device: it looks no further than the first dot.
@@ -161,6 +162,12 @@ mod tests {
             assert_eq!(names(None, None, &[(disk, None)]), [expected]);
         }
         assert_eq!(names(Some("con"), None, &[("nul", None)]), ["con_nul.raw"]);
+    }
+
+    #[test]
+    fn no_name_is_an_option() {
+        assert_eq!(names(Some("-rf"), None, &[("a", None)]), ["_-rf_a.raw"]);
+        assert_eq!(names(None, None, &[("--", None)]), ["_--.raw"]);
     }
 
     #[test]

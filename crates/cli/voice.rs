@@ -5,7 +5,7 @@ use export_sinks::Progress;
 use crate::args::ProgressStyle;
 use crate::plan::Notes;
 use crate::progress;
-use crate::terminal::{printable, say};
+use crate::terminal::{printable, say, shortened};
 
 /// What is told while a disk is exported.
 pub(crate) trait Voice: Sync {
@@ -32,7 +32,7 @@ pub(crate) struct Console {
 impl Voice for Console {
     fn note(&self, note: &str) {
         if self.notes == Notes::Shown {
-            say(&format!("note: {}\n", printable(note)));
+            say(&format!("note: {}\n", printable(&shortened(note))));
         }
     }
 

@@ -219,6 +219,11 @@ impl Outcome {
         self
     }
 
+    /// The exit code, if it was an end by the program itself.
+    pub(crate) fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
     /// Whether it was an end by that signal.
     pub(crate) fn is_killed(&self) -> bool {
         self.status.signal() == Some(9)

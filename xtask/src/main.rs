@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod ci;
 mod fixtures;
+mod fuzz;
 mod tidy;
 
 #[derive(Parser)]
@@ -33,6 +34,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Run the fuzz targets; needs a nightly toolchain and cargo-fuzz
+    Fuzz(fuzz::Arguments),
     /// The project's own rules: file openings, forbidden words, dependency direction, licences
     Tidy,
 }
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Ci => ci::run(),
         Task::Fixtures { check } => fixtures::run(check),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Tidy => tidy::run(),
     };
     ExitCode::from(status)

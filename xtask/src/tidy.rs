@@ -11,8 +11,10 @@ use std::{fs, io};
 use crate::workspace_root;
 
 mod format_crate;
+mod fuzz_lock;
 mod licence;
 mod packages;
+mod promises;
 mod text;
 
 /// Checks the whole workspace and prints what was found. Returns 0 if nothing was, else 1.
@@ -79,7 +81,11 @@ fn check_workspace(root: &Path) -> Result<Vec<Finding>, TidyError> {
         findings.extend(text::check(&file, &text));
         findings.extend(format_crate::check(&file, &text));
     }
+    let promises = read(&root.join(promises::FILE))?;
+    findings.extend(promises::check(&promises, |path| root.join(path).exists()));
     findings.extend(packages::check(root)?);
+    findings
+        .extend(fuzz_lock::check(&read(&root.join("fuzz/Cargo.lock"))?, &read(&root.join("Cargo.lock"))?));
     Ok(findings)
 }
 

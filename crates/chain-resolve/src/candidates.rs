@@ -8,6 +8,7 @@ use vhdx_format::ParentLocator;
 
 use crate::chain::FoundBy;
 use crate::policy::{Refusal, SearchPolicy, same_name, stored_basename, stored_names};
+use crate::store::{StoreError, may_pass};
 
 /// A place where the parent may be.
 #[derive(Debug)]
@@ -20,8 +21,18 @@ pub(crate) struct Candidate {
 }
 
 /// The candidates for the parent of `child`, best first.
-pub(crate) fn candidates(policy: &SearchPolicy, child: &Path, wanted: &ParentLocator) -> Vec<Candidate> {
-    let real = std::fs::canonicalize(child).unwrap_or_else(|_| child.to_path_buf());
+pub(crate) fn candidates(
+    policy: &SearchPolicy,
+    child: &Path,
+    wanted: &ParentLocator,
+) -> Result<Vec<Candidate>, StoreError> {
+    let real = match std::fs::canonicalize(child) {
+        Ok(real) => real,
+        Err(source) if may_pass(&source) => {
+            return Err(StoreError::Open { path: child.to_path_buf(), source });
+        }
+        Err(_) => child.to_path_buf(),
+    };
     let folder = real.parent().unwrap_or(Path::new("/"));
     let candidate = |stored: &str, found_by| Candidate {
         stored: stored.to_owned(),
@@ -40,5 +51,5 @@ pub(crate) fn candidates(policy: &SearchPolicy, child: &Path, wanted: &ParentLoc
         }
     }
     candidates.extend(names.into_iter().map(|name| candidate(name, FoundBy::StoredName)));
-    candidates
+    Ok(candidates)
 }

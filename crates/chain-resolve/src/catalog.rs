@@ -160,10 +160,11 @@ impl Catalog {
                 }
                 Err(_) => continue,
             };
-            match store::open(&path) {
+            match store::open_real(&path, policy) {
                 Ok(file) if seen.insert(file.source.id) => catalog.admit(file, depth, policy.limits()),
-                Ok(_) | Err(StoreError::NotAFile { .. }) => {}
                 Err(StoreError::Open { path, source }) => catalog.unread.push((path, source)),
+                Ok(_) | Err(StoreError::NotAFile { .. }) => {}
+                Err(error) => catalog.unread.push((name, io::Error::other(error.to_string()))),
             }
         }
         catalog.links = Links::between(&catalog.images, policy);
@@ -350,7 +351,7 @@ impl Walk {
     fn root(&mut self, root: &Path) -> Result<(), ScanError> {
         let mut folders = vec![(root.to_path_buf(), 0_usize)];
         while let Some((folder, depth)) = folders.pop() {
-            let entries = match std::fs::read_dir(&folder) {
+            let entries = match store::list(&folder) {
                 Ok(entries) => entries,
                 Err(source) if depth == 0 => return Err(ScanError::List { path: folder, source }),
                 Err(error) => {

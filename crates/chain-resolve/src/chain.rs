@@ -63,12 +63,39 @@ pub struct Chain {
     files: Vec<ChainFile>,
 }
 
+/// How a source shows that it changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Change {
+    /// It grew or shrank.
+    #[error("it had {was} bytes and has {is}")]
+    Length {
+        /// In bytes, when it was opened.
+        was: u64,
+        /// In bytes, now.
+        is: u64,
+    },
+    /// It was written to, or something claims so.
+    #[error("its time of change is another")]
+    Time,
+    /// Somebody opened the image for writing.
+    #[error("its header is another")]
+    Header,
+    /// Two reads gave different bytes.
+    #[error("it does not hold what it held")]
+    Content,
+}
+
 /// A source is not what it was when the export began.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
-    /// Its length, its time of change or its header is another.
-    #[error("`{}` changed while it was being read", .0.display())]
-    Changed(PathBuf),
+    /// It is another than it was.
+    #[error("`{}` changed while it was being read: {change}", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// What is another.
+        change: Change,
+    },
     /// It can not be asked.
     #[error("cannot check whether `{}` changed", path.display())]
     Io {
@@ -128,13 +155,12 @@ impl Chain {
     pub fn check_unchanged(&self) -> Result<(), ChangeError> {
         for (file, layer) in self.links() {
             let path = &file.source.path;
-            let same_file = file.handle.is_unchanged();
-            let same_file = same_file.map_err(|source| ChangeError::Io { path: path.clone(), source })?;
+            file.handle.check_unchanged()?;
             let same_image = layer.outline().is_unchanged();
             let same_image =
                 same_image.map_err(|source| ChangeError::Image { path: path.clone(), source })?;
-            if !same_file || !same_image {
-                return Err(ChangeError::Changed(path.clone()));
+            if !same_image {
+                return Err(ChangeError::Changed { path: path.clone(), change: Change::Header });
             }
         }
         Ok(())

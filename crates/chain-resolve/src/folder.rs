@@ -9,6 +9,7 @@ use crate::catalog::{Catalog, CatalogImage, Depth, ScanError, is_image_name};
 use crate::links::{ImageIndex, ParentLink};
 use crate::machine::{Vm, machines};
 use crate::policy::{SearchPolicy, same_name};
+use crate::store;
 use crate::vm::parse_guid;
 
 /// What a folder holds.
@@ -36,6 +37,12 @@ pub enum FolderError {
     /// The search was given up.
     #[error(transparent)]
     Scan(#[from] ScanError),
+}
+
+impl FolderError {
+    pub(crate) fn look(path: &Path, source: std::io::Error) -> Self {
+        Self::Look { path: path.to_path_buf(), source }
+    }
 }
 
 impl Folder {
@@ -161,7 +168,7 @@ pub(crate) fn disk_stem(stem: &str) -> &str {
 
 /// The folder that `source` is or stands for, by its real name.
 fn root_of(source: &Path) -> Result<PathBuf, FolderError> {
-    let failed = |error| FolderError::Look { path: source.to_path_buf(), source: error };
+    let failed = |error| FolderError::look(source, error);
     let is_folder = std::fs::metadata(source).map_err(failed)?.is_dir();
     // The file's real folder: a link to an image leads to where its parents are.
     let real = std::fs::canonicalize(source).map_err(failed)?;
@@ -180,10 +187,10 @@ pub(crate) fn policy_for(source: &Path, parent_dirs: &[PathBuf]) -> Result<Searc
 
 fn policy(root: &Path, parent_dirs: &[PathBuf]) -> Result<SearchPolicy, FolderError> {
     for dir in parent_dirs {
-        std::fs::read_dir(dir).map_err(|source| FolderError::Look { path: dir.clone(), source })?;
+        store::list(dir).map_err(|source| FolderError::look(dir, source))?;
     }
     let everywhere = std::iter::once(root.to_path_buf()).chain(parent_dirs.iter().cloned());
-    SearchPolicy::new(everywhere).map_err(|source| FolderError::Look { path: root.to_path_buf(), source })
+    SearchPolicy::new(everywhere).map_err(|source| FolderError::look(root, source))
 }
 
 /// Whether a file is a VM configuration by its name.

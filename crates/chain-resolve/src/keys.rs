@@ -8,7 +8,7 @@ use limits::{Limit, Limits};
 use vhdx_format::{FileOffset, ReadAt};
 
 use crate::catalog::ReadConfigurationError;
-use crate::store::{self, OpenFile, SourceFile, StoreError};
+use crate::store::{OpenFile, SourceFile, SourceKinds, StoreError, open_plain};
 use crate::vm::{Keys, read_keys_within};
 
 /// The keys of a file can not be had.
@@ -29,7 +29,7 @@ pub enum OpenKeysError {
 
 /// Opens a `.vmcx`, `.vmrs` or `.xml` and reads its keys. Memory is bounded, whatever the file says.
 pub fn open_keys(path: &Path, limits: &Limits) -> Result<(SourceFile, Keys), OpenKeysError> {
-    let file = store::open(path)?;
+    let file = open_plain(path, SourceKinds::Files)?;
     let failed = |source| OpenKeysError::Read { path: path.to_path_buf(), source };
     let bytes = read_all(&file, limits).map_err(failed)?;
     let keys = read_keys_within(&bytes, limits)

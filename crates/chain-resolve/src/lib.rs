@@ -36,7 +36,7 @@ pub mod vm;
 pub use catalog::{
     Catalog, CatalogImage, ConfigurationFile, Depth, ImageFacts, ReadConfigurationError, ScanError,
 };
-pub use chain::{Chain, ChainFile, ChangeError, FoundBy};
+pub use chain::{Chain, ChainFile, Change, ChangeError, FoundBy};
 pub use check::check;
 pub use choice::{CheckpointChoice, DiskChoice, LeafChoice, LeafProblem, VmChoice, slot_name};
 pub use error::{ResolveError, Tried, WhyNot};

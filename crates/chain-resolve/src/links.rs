@@ -122,7 +122,9 @@ impl<'a> Finder<'a> {
             .guids()
             .flat_map(|guid| self.by_identity.get(&guid).into_iter().flatten().copied())
             .collect();
+        // Without its names, an image still has the identity that it wants.
         let named: Vec<ImageIndex> = candidates(self.policy, &child.path, wanted)
+            .unwrap_or_default()
             .into_iter()
             .filter_map(|candidate| self.by_path.get(candidate.path.ok()?.as_path()).copied())
             .collect();

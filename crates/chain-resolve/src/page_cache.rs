@@ -60,7 +60,7 @@ mod system {
 
     use rustix::fs::{Advice, fadvise};
     use rustix::io::{Errno, ReadWriteFlags, preadv2};
-    use vhdx_format::FileOffset;
+    use vhdx_format::{FileOffset, fill_at};
 
     use super::CacheUse;
 
@@ -80,23 +80,11 @@ mod system {
         let _ = fadvise(file, 0, None, advice);
     }
 
-    pub(super) fn read_uncached(file: &File, at: FileOffset, mut buf: &mut [u8]) -> io::Result<()> {
-        let mut at = at.0;
+    pub(super) fn read_uncached(file: &File, at: FileOffset, buf: &mut [u8]) -> io::Result<()> {
         // No file reaches further, and the last of all positions would mean the cursor.
-        let end = u64::try_from(buf.len()).ok().and_then(|len| at.checked_add(len));
+        let end = u64::try_from(buf.len()).ok().and_then(|len| at.0.checked_add(len));
         end.and_then(|end| i64::try_from(end).ok()).ok_or(io::ErrorKind::UnexpectedEof)?;
-        while !buf.is_empty() {
-            match preadv2(file, &mut [IoSliceMut::new(buf)], at, DONT_CACHE) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(read) => {
-                    buf = buf.split_at_mut(read).1;
-                    at = at.saturating_add(u64::try_from(read).map_err(io::Error::other)?);
-                }
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
+        fill_at(at, buf, |at, buf| Ok(preadv2(file, &mut [IoSliceMut::new(buf)], at.0, DONT_CACHE)?))
     }
 
     /// Whether it is the flag that the kernel or the file system does not know.

@@ -10,6 +10,8 @@ use std::path::{Component, Path, PathBuf};
 
 use limits::Limits;
 
+use crate::store;
+
 /// The folders below which sources may lie, resolved to their real names, and the limits on what lies there.
 #[derive(Clone, Debug)]
 pub struct SearchPolicy {
@@ -83,13 +85,18 @@ impl SearchPolicy {
         Ok(found)
     }
 
+    /// The root that a real name lies below, and its names from there on.
+    pub(crate) fn below<'a>(&'a self, real: &'a Path) -> Option<(&'a Path, &'a Path)> {
+        self.roots.iter().find_map(|root| Some((root.as_path(), real.strip_prefix(root).ok()?)))
+    }
+
     /// The real name of a file, if it lies below a root; a symbolic link may not lead out.
     pub(crate) fn confine(&self, path: &Path) -> Result<PathBuf, Refusal> {
         let real = std::fs::canonicalize(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Refusal::NotThere,
             _ => Refusal::Unreadable(error),
         })?;
-        if self.roots.iter().any(|root| real.starts_with(root)) { Ok(real) } else { Err(Refusal::Outside) }
+        if self.below(&real).is_some() { Ok(real) } else { Err(Refusal::Outside) }
     }
 }
 
@@ -140,7 +147,7 @@ fn step(folder: &Path, name: &OsStr) -> Result<PathBuf, Refusal> {
         return Ok(exact);
     }
     let name = name.to_str().ok_or(Refusal::NotThere)?;
-    let entries = std::fs::read_dir(folder).map_err(Refusal::Unreadable)?;
+    let entries = store::list(folder).map_err(Refusal::Unreadable)?;
     let entries = entries.collect::<io::Result<Vec<_>>>().map_err(Refusal::Unreadable)?;
     let alike = |entry: &&DirEntry| entry.file_name().to_str().is_some_and(|found| same_name(found, name));
     let found: Vec<&DirEntry> = entries.iter().filter(alike).collect();

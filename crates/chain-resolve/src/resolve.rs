@@ -13,12 +13,12 @@ use crate::candidates::candidates;
 use crate::catalog::{Catalog, Depth};
 use crate::chain::{Chain, ChainFile, FoundBy};
 use crate::error::{ResolveError, Tried, WhyNot};
-use crate::policy::SearchPolicy;
-use crate::store::{self, OpenFile, SourceFile};
+use crate::policy::{Refusal, SearchPolicy};
+use crate::store::{self, OpenFile, SourceFile, StoreError, may_pass};
 
 /// Opens the chain that ends in `leaf`.
 pub fn resolve(leaf: &Path, policy: &SearchPolicy) -> Result<Chain, ResolveError> {
-    let handle = Arc::new(store::open(leaf)?);
+    let handle = Arc::new(store::open(leaf, policy)?);
     let mut search = Search { policy, catalog: None };
     let mut stack = OpenStack::within(open_layer(&handle, policy.limits())?, policy.limits());
     let mut files = vec![ChainFile::new(handle, FoundBy::Selection)];
@@ -35,10 +35,10 @@ pub fn resolve(leaf: &Path, policy: &SearchPolicy) -> Result<Chain, ResolveError
     chain.ok_or_else(|| ResolveError::Unfinished { leaf: leaf.to_path_buf() })
 }
 
-/// Opens one image, without asking for its parent.
-pub fn open_image(path: &Path, limits: &Limits) -> Result<(SourceFile, Layer), ResolveError> {
-    let handle = Arc::new(store::open(path)?);
-    Ok((handle.source.clone(), open_layer(&handle, limits)?))
+/// Opens one image below the policy's roots, without asking for its parent.
+pub fn open_image(path: &Path, policy: &SearchPolicy) -> Result<(SourceFile, Layer), ResolveError> {
+    let handle = Arc::new(store::open(path, policy)?);
+    Ok((handle.source.clone(), open_layer(&handle, policy.limits())?))
 }
 
 fn open_layer(handle: &Arc<OpenFile>, limits: &Limits) -> Result<Layer, ResolveError> {
@@ -67,18 +67,25 @@ struct Search<'a> {
 impl Search<'_> {
     fn parent_of(&mut self, child: &Path, wanted: &ParentLocator) -> Result<Found, ResolveError> {
         let mut tried = Vec::new();
-        for candidate in candidates(self.policy, child, wanted) {
-            let outcome = candidate.path.map_err(WhyNot::Path).and_then(|path| verify(&path, wanted.linkage));
+        for candidate in candidates(self.policy, child, wanted)? {
+            let outcome = candidate
+                .path
+                .map_err(WhyNot::Path)
+                .and_then(|path| verify(&path, self.policy, wanted.linkage));
             match outcome {
                 Ok(handle) => return Ok((Arc::new(handle), candidate.found_by)),
-                Err(why) => tried.push(Tried { candidate: candidate.stored, why }),
+                Err(why) => {
+                    let why = unless_passing(&candidate.stored, why)?;
+                    tried.push(Tried { candidate: candidate.stored, why });
+                }
             }
         }
         let matching = self.by_identity(wanted.linkage)?;
         match matching.as_slice() {
-            [only] => match verify(only, wanted.linkage) {
+            [only] => match verify(only, self.policy, wanted.linkage) {
                 Ok(handle) => Ok((Arc::new(handle), FoundBy::Identity)),
                 Err(why) => {
+                    let why = unless_passing(&only.display().to_string(), why)?;
                     tried.push(Tried { candidate: only.display().to_string(), why });
                     Err(self.not_found(child, wanted.linkage, tried))
                 }
@@ -123,9 +130,26 @@ impl Search<'_> {
     }
 }
 
-/// Opens a candidate and asks its current header who it is.
-fn verify(path: &Path, wanted: Linkage) -> Result<OpenFile, WhyNot> {
-    let handle = store::open(path).map_err(WhyNot::Open)?;
+/// A candidate that could not be read this time may be the one that is meant: no other takes its place.
+fn unless_passing(candidate: &str, why: WhyNot) -> Result<WhyNot, ResolveError> {
+    let path = PathBuf::from(candidate);
+    match why {
+        WhyNot::Path(Refusal::Unreadable(source)) if may_pass(&source) => {
+            Err(StoreError::Open { path, source }.into())
+        }
+        WhyNot::Open(StoreError::Open { path, source }) if may_pass(&source) => {
+            Err(StoreError::Open { path, source }.into())
+        }
+        WhyNot::Image(ImageError::Io { at, structure, source }) if may_pass(&source) => {
+            Err(ResolveError::Image { path, source: ImageError::Io { at, structure, source } })
+        }
+        why => Ok(why),
+    }
+}
+
+/// Opens a candidate by its real name and asks its current header who it is.
+fn verify(path: &Path, policy: &SearchPolicy, wanted: Linkage) -> Result<OpenFile, WhyNot> {
+    let handle = store::open_real(path, policy).map_err(WhyNot::Open)?;
     let found = match read_header(&handle) {
         Ok(header) => header.data_write_guid,
         Err(ImageError::NotVhdx) => return Err(WhyNot::NotAnImage),

@@ -2,13 +2,14 @@
 //!
 //! Whenever more than one thing fits, the candidates are the answer; none is ever picked.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use limits::Limits;
 use uuid::Uuid;
 
 use crate::choice::{CheckpointChoice, DiskChoice, VmChoice, slot_name};
-use crate::folder::{self, Folder};
+use crate::folder::{self, Folder, FolderError};
 use crate::machine::{self, Checkpoint, DiskFile, State, StateDisk, Vm};
 use crate::names::{self, DiskFiles, Special};
 use crate::policy::{SearchPolicy, same_name};
@@ -124,7 +125,7 @@ pub struct SelectedDisk {
 /// A disk file as SOURCE is the leaf itself, unless `checkpoint` names another state of that disk. Where there are VM
 /// configurations, they say what a checkpoint is; where there are none, states are named by their files.
 pub fn select(request: &Request<'_>) -> Result<Selection, SelectError> {
-    if is_lone_file(request) {
+    if is_lone_file(request)? {
         return lone_file(request);
     }
     let folder = Folder::scan(request.source, request.parent_dirs, &request.limits)?;
@@ -132,19 +133,18 @@ pub fn select(request: &Request<'_>) -> Result<Selection, SelectError> {
 }
 
 /// Whether SOURCE is a disk file that stands for its own state: then no folder is looked at.
-#[must_use]
-pub fn is_lone_file(request: &Request<'_>) -> bool {
-    request.checkpoint.is_none() && is_image(request.source)
+pub fn is_lone_file(request: &Request<'_>) -> Result<bool, SelectError> {
+    Ok(request.checkpoint.is_none() && is_image(request.source)?)
 }
 
-fn is_image(source: &Path) -> bool {
-    let is_file = std::fs::metadata(source).is_ok_and(|metadata| !metadata.is_dir());
-    is_file && !folder::is_configuration(source)
+fn is_image(source: &Path) -> Result<bool, FolderError> {
+    let looked = std::fs::metadata(source).map_err(|error| FolderError::look(source, error))?;
+    Ok(!looked.is_dir() && !folder::is_configuration(source))
 }
 
 /// The same in the folder of SOURCE, which was scanned before and may serve many requests.
 pub fn select_in(folder: &Folder, request: &Request<'_>) -> Result<Selection, SelectError> {
-    let own_disk = if is_image(request.source) { disk_of_file(folder, request.source) } else { None };
+    let own_disk = if is_image(request.source)? { disk_of_file(folder, request.source)? } else { None };
     let request = &Request { disk: request.disk.or(own_disk.as_deref()), ..*request };
     let vm = which_vm(folder, request)?;
     match vm.map(|vm| which_state(folder, vm, request).map(|state| (vm, state))).transpose()? {
@@ -211,18 +211,27 @@ fn protected_around(target: &Path, limits: &Limits) -> Result<Vec<PathBuf>, Sele
     let suffix = target.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default();
     let is_named_so =
         folder::is_configuration(target) || ["vhdx", "avhdx"].iter().any(|known| same_name(suffix, known));
-    let is_file = std::fs::metadata(target).is_ok_and(|metadata| metadata.is_file());
-    if !is_named_so || !is_file {
+    if !is_named_so {
         return Ok(Vec::new());
+    }
+    match std::fs::metadata(target) {
+        Ok(found) if found.is_file() => {}
+        Err(error) if !is_absence(&error) => return Err(FolderError::look(target, error).into()),
+        _ => return Ok(Vec::new()),
     }
     Ok(Folder::scan(target, &[], limits)?.protected())
 }
 
 /// The stem of the base of the disk that a file belongs to.
-fn disk_of_file(folder: &Folder, file: &Path) -> Option<String> {
-    let real = std::fs::canonicalize(file).ok()?;
-    let (index, _) = folder.images().find(|(_, image)| image.path == real)?;
-    folder.base_stem(index).map(str::to_owned)
+fn disk_of_file(folder: &Folder, file: &Path) -> Result<Option<String>, FolderError> {
+    let real = std::fs::canonicalize(file).map_err(|error| FolderError::look(file, error))?;
+    let found = folder.images().find(|(_, image)| image.path == real);
+    Ok(found.and_then(|(index, _)| folder.base_stem(index)).map(str::to_owned))
+}
+
+/// Whether there is nothing of that name, rather than no way to find out.
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// A state of a VM.

@@ -2,18 +2,22 @@
 //!
 //! What is opened is a regular file, known by its identity rather than its name, so that a cycle, a hard link or a
 //! target that is a source is seen whatever it is called. A block device is opened only for a user who names it as a
-//! whole disk. Where a name may lead is for [`crate::SearchPolicy`] to say.
+//! whole disk. Where a name may lead is for [`crate::SearchPolicy`] to say; that it leads there is seen to while it is
+//! opened.
 
-use std::fs::{File, FileType, Metadata};
+use std::fs::{File, FileType, Metadata, ReadDir};
 use std::io::{self, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+#[cfg(unix)]
+use rustix::fs::OFlags;
 use vhdx_format::{FileOffset, ReadAt};
 
-use crate::chain::ChangeError;
+use crate::chain::{Change, ChangeError};
 use crate::page_cache::{CacheUse, Reading};
+use crate::policy::SearchPolicy;
 
 /// Which file it is, whatever its name. Of a block device, which of its names: two of them are two files.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -61,6 +65,25 @@ pub enum StoreError {
         /// What it is instead.
         found: &'static str,
     },
+    /// It lies in none of the folders that may be searched.
+    #[error("`{}` lies outside the folders that are searched", .0.display())]
+    Outside(PathBuf),
+    /// Between looking where it lies and opening it, a link took the place of a name on the way.
+    #[error("`{}` was replaced while it was being opened", .0.display())]
+    Replaced(PathBuf),
+}
+
+impl StoreError {
+    /// The same of a file that is called otherwise.
+    fn with_path(self, path: &Path) -> Self {
+        let path = path.to_path_buf();
+        match self {
+            Self::Open { source, .. } => Self::Open { path, source },
+            Self::NotAFile { expected, found, .. } => Self::NotAFile { path, expected, found },
+            Self::Outside(_) => Self::Outside(path),
+            Self::Replaced(_) => Self::Replaced(path),
+        }
+    }
 }
 
 /// What may be opened.
@@ -125,20 +148,24 @@ impl OpenFile {
     /// time of change: of one, only another length is noticed.
     pub fn check_unchanged(&self) -> Result<(), ChangeError> {
         let path = || self.source.path.clone();
-        match self.is_unchanged() {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(ChangeError::Changed(path())),
+        match self.change() {
+            Ok(None) => Ok(()),
+            Ok(Some(change)) => Err(ChangeError::Changed { path: path(), change }),
             Err(source) => Err(ChangeError::Io { path: path(), source }),
         }
     }
 
-    /// Whether it still has the length and the time that it had when it was opened.
-    pub(crate) fn is_unchanged(&self) -> io::Result<bool> {
-        if self.is_device {
-            return Ok(self.byte_len()? == self.source.len);
-        }
-        let metadata = self.file.metadata()?;
-        Ok(metadata.len() == self.source.len && metadata.modified().ok() == self.source.modified)
+    /// Whether it has another length or time than it had when it was opened.
+    fn change(&self) -> io::Result<Option<Change>> {
+        let (is, modified) = if self.is_device {
+            (self.byte_len()?, None)
+        } else {
+            let metadata = self.file.metadata()?;
+            (metadata.len(), metadata.modified().ok())
+        };
+        let was = self.source.len;
+        let is_newer = modified != self.source.modified;
+        Ok(if is == was { is_newer.then_some(Change::Time) } else { Some(Change::Length { was, is }) })
     }
 }
 
@@ -164,9 +191,29 @@ impl ReadAt for OpenFile {
     }
 }
 
-/// Opens a regular file for reading.
-pub(crate) fn open(path: &Path) -> Result<OpenFile, StoreError> {
-    open_plain(path, SourceKinds::Files)
+/// Opens a regular file that lies below one of the policy's roots, whatever links lead to it.
+pub(crate) fn open(path: &Path, policy: &SearchPolicy) -> Result<OpenFile, StoreError> {
+    let failed = |source| StoreError::Open { path: path.to_path_buf(), source };
+    // Opening says what it is that has no place below a root, such as a FIFO.
+    check_kind(path, &std::fs::metadata(path).map_err(failed)?, SourceKinds::Files)?;
+    let real = std::fs::canonicalize(path).map_err(failed)?;
+    let file = open_real(&real, policy).map_err(|error| error.with_path(path))?;
+    Ok(OpenFile { source: SourceFile { path: path.to_path_buf(), ..file.source }, ..file })
+}
+
+/// Opens a regular file by its real name, which has no link in it.
+///
+/// Whoever may write below a root can put a link in the place of any name there, also after the real name was found. So
+/// each name from the root on is opened in the folder that was opened before, and none of them may be a link: what is
+/// opened lies below the root whatever happens meanwhile.
+pub(crate) fn open_real(real: &Path, policy: &SearchPolicy) -> Result<OpenFile, StoreError> {
+    let (root, names) = policy.below(real).ok_or_else(|| StoreError::Outside(real.to_path_buf()))?;
+    let file = open_below(root, names, real)?;
+    let failed = |source| StoreError::Open { path: real.to_path_buf(), source };
+    let metadata = file.metadata().map_err(failed)?;
+    check_kind(real, &metadata, SourceKinds::Files)?;
+    let source = regular(real, &metadata).map_err(failed)?;
+    Ok(OpenFile { source, file, is_device: false, reading: Reading::default() })
 }
 
 /// Opens what the user names, whatever it holds: nothing of it is read here, and nothing of it leads anywhere.
@@ -206,13 +253,55 @@ fn device_len(mut file: &File) -> io::Result<u64> {
     file.seek(SeekFrom::End(0))
 }
 
+#[cfg(unix)]
+fn open_below(root: &Path, names: &Path, real: &Path) -> Result<File, StoreError> {
+    use rustix::fs::{AtFlags, CWD, FileType as Kind, Mode, open, openat, statat};
+    use rustix::io::{Errno, retry_on_intr as again};
+    let failed = |error: Errno| match error {
+        // The real name has no links in it, and nothing but folders before its end.
+        Errno::LOOP | Errno::NOTDIR => StoreError::Replaced(real.to_path_buf()),
+        error => StoreError::Open { path: real.to_path_buf(), source: error.into() },
+    };
+    let mut folder = again(|| open(root, FOLDER, Mode::empty())).map_err(failed)?;
+    for name in names.parent().into_iter().flat_map(Path::components) {
+        folder = again(|| openat(&folder, name.as_os_str(), FOLDER | OFlags::NOFOLLOW, Mode::empty()))
+            .map_err(failed)?;
+    }
+    let Some(name) = names.file_name() else {
+        // The root itself.
+        return Ok(File::from(
+            again(|| openat(CWD, real, FILE | OFlags::NOFOLLOW, Mode::empty())).map_err(failed)?,
+        ));
+    };
+    // Asked before, too: opening a device can do things.
+    let stat = again(|| statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)).map_err(failed)?;
+    match Kind::from_raw_mode(stat.st_mode) {
+        Kind::RegularFile => {}
+        Kind::Symlink => return Err(StoreError::Replaced(real.to_path_buf())),
+        kind => {
+            let (path, expected) = (real.to_path_buf(), SourceKinds::Files);
+            return Err(StoreError::NotAFile { path, expected, found: kind_name(kind) });
+        }
+    }
+    Ok(File::from(again(|| openat(&folder, name, FILE | OFlags::NOFOLLOW, Mode::empty())).map_err(failed)?))
+}
+
+/// Without folders that can be held open, the name is all there is: a link that is put in its place in the same moment
+/// is followed.
+#[cfg(not(unix))]
+fn open_below(_: &Path, _: &Path, real: &Path) -> Result<File, StoreError> {
+    let failed = |source| StoreError::Open { path: real.to_path_buf(), source };
+    check_kind(real, &std::fs::metadata(real).map_err(failed)?, SourceKinds::Files)?;
+    open_read_only(real).map_err(failed)
+}
+
 fn check_kind(path: &Path, metadata: &Metadata, kinds: SourceKinds) -> Result<(), StoreError> {
     let kind = metadata.file_type();
     let is_wanted_device = kinds == SourceKinds::FilesAndDevices && is_block_device(kind);
     if kind.is_file() || is_wanted_device {
         return Ok(());
     }
-    let found = if kind.is_dir() { "a folder" } else { special_kind(kind) };
+    let found = found_kind(metadata);
     Err(StoreError::NotAFile { path: path.to_path_buf(), expected: kinds, found })
 }
 
@@ -258,32 +347,79 @@ fn next_data(_: &File, at: FileOffset, end: FileOffset) -> Range<FileOffset> {
 }
 
 #[cfg(unix)]
-fn special_kind(kind: FileType) -> &'static str {
-    use std::os::unix::fs::FileTypeExt;
-    if kind.is_fifo() {
-        "a FIFO"
-    } else if kind.is_block_device() {
-        "a block device"
-    } else if kind.is_char_device() {
-        "a character device"
-    } else if kind.is_socket() {
-        "a socket"
-    } else {
-        "a special file"
+fn found_kind(metadata: &Metadata) -> &'static str {
+    kind_name(rustix::fs::FileType::from_raw_mode(std::os::unix::fs::MetadataExt::mode(metadata)))
+}
+
+#[cfg(unix)]
+fn kind_name(kind: rustix::fs::FileType) -> &'static str {
+    use rustix::fs::FileType as Kind;
+    match kind {
+        Kind::Directory => "a folder",
+        Kind::Fifo => "a FIFO",
+        Kind::BlockDevice => "a block device",
+        Kind::CharacterDevice => "a character device",
+        Kind::Socket => "a socket",
+        _ => "a special file",
     }
 }
 
 #[cfg(not(unix))]
-fn special_kind(_: FileType) -> &'static str {
-    "a special file"
+fn found_kind(metadata: &Metadata) -> &'static str {
+    if metadata.is_dir() { "a folder" } else { "a special file" }
 }
 
-/// Never waits, whatever the name has become meanwhile, and never makes a terminal ours.
+/// Whether it is the way to the file that failed, so that another try may succeed: a medium, a server, a signal.
+pub(crate) fn may_pass(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkDown, NetworkUnreachable,
+        NotConnected, OutOfMemory, ResourceBusy, StaleNetworkFileHandle, TimedOut, WouldBlock,
+    };
+    #[cfg(unix)]
+    if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) {
+        return true;
+    }
+    matches!(
+        error.kind(),
+        ConnectionAborted
+            | ConnectionReset
+            | HostUnreachable
+            | Interrupted
+            | NetworkDown
+            | NetworkUnreachable
+            | NotConnected
+            | OutOfMemory
+            | ResourceBusy
+            | StaleNetworkFileHandle
+            | TimedOut
+            | WouldBlock
+    )
+}
+
+/// Lists a folder. On a network file system a signal can interrupt that, and the standard library does not try again.
+pub(crate) fn list(folder: &Path) -> io::Result<ReadDir> {
+    loop {
+        match std::fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            listed => return listed,
+        }
+    }
+}
+
+/// How a folder is opened to look names up in it, which asks for no right to list it.
+#[cfg(target_os = "linux")]
+const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+#[cfg(all(unix, not(target_os = "linux")))]
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// How a file is opened: never waiting, whatever the name has become meanwhile, and never making a terminal ours.
+#[cfg(unix)]
+const FILE: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+
 #[cfg(unix)]
 fn open_read_only(path: &Path) -> io::Result<File> {
-    use rustix::fs::{Mode, OFlags};
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+    let opened = rustix::io::retry_on_intr(|| rustix::fs::open(path, FILE, rustix::fs::Mode::empty()));
+    Ok(File::from(opened?))
 }
 
 #[cfg(not(unix))]
@@ -316,4 +452,51 @@ fn file_id(path: &Path, _: &Metadata) -> io::Result<FileId> {
     let mut hasher = DefaultHasher::new();
     std::fs::canonicalize(path)?.hash(&mut hasher);
     Ok(FileId { device: 0, inode: hasher.finish() })
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A folder that may be searched with the file `disks/a.vhdx`, a secret beside it, and the file's real name.
+    fn tree() -> (tempfile::TempDir, SearchPolicy, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        for (folder, file) in [("vm/disks", "a.vhdx"), ("outside", "a.vhdx")] {
+            std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+            std::fs::write(dir.path().join(folder).join(file), folder).unwrap();
+        }
+        let policy = SearchPolicy::new([dir.path().join("vm")]).unwrap();
+        let real = policy.confine(&dir.path().join("vm/disks/a.vhdx")).unwrap();
+        (dir, policy, real)
+    }
+
+    #[test]
+    fn a_link_that_takes_the_place_of_a_file_that_was_looked_at_is_not_followed() {
+        let (dir, policy, real) = tree();
+        assert_eq!(open_real(&real, &policy).unwrap().source.len, 8);
+        std::fs::remove_file(&real).unwrap();
+        symlink(dir.path().join("outside/a.vhdx"), &real).unwrap();
+        assert!(matches!(open_real(&real, &policy), Err(StoreError::Replaced(path)) if path == real));
+    }
+
+    #[test]
+    fn nor_is_one_that_takes_the_place_of_its_folder() {
+        let (dir, policy, real) = tree();
+        std::fs::rename(dir.path().join("vm/disks"), dir.path().join("vm/moved")).unwrap();
+        symlink("../outside", dir.path().join("vm/disks")).unwrap();
+        assert!(matches!(open_real(&real, &policy), Err(StoreError::Replaced(path)) if path == real));
+    }
+
+    #[test]
+    fn what_lies_below_no_root_is_not_opened() {
+        let (dir, policy, real) = tree();
+        let outside = std::fs::canonicalize(dir.path().join("outside/a.vhdx")).unwrap();
+        assert!(matches!(open_real(&outside, &policy), Err(StoreError::Outside(_))));
+        std::fs::remove_file(&real).unwrap();
+        symlink(&outside, &real).unwrap();
+        assert!(matches!(open(&real, &policy), Err(StoreError::Outside(path)) if path == real));
+    }
 }

@@ -154,5 +154,7 @@ fn a_file_that_was_written_to_is_noticed() {
     let file = open_plain(&path, SourceKinds::Files).unwrap();
     file.check_unchanged().unwrap();
     File::options().write(true).open(&path).unwrap().set_len(1001).unwrap();
-    assert!(matches!(file.check_unchanged(), Err(ChangeError::Changed(changed)) if changed == path));
+    assert!(
+        matches!(file.check_unchanged(), Err(ChangeError::Changed { path: changed, .. }) if changed == path)
+    );
 }

@@ -15,7 +15,7 @@ use crate::args::CheckArgs;
 use crate::commands::{code_of_told, print_json};
 use crate::failure::{Failure, code};
 use crate::plan;
-use crate::terminal::{printable, wrapped};
+use crate::terminal::{printable, shortened, wrapped};
 use words::Words;
 
 /// Gives the exit code.
@@ -162,9 +162,9 @@ fn print_text(
 /// What, then why it matters, then what is lost, then what to do.
 fn print_finding(out: &mut dyn Write, folder: &Folder, finding: &Finding<'_>) -> io::Result<()> {
     let words = Words::of(folder, &finding.trouble);
-    writeln!(out, "{}: {}", severity(finding.trouble.gravity()), printable(&words.what))?;
+    writeln!(out, "{}: {}", severity(finding.trouble.gravity()), printable(&shortened(&words.what)))?;
     for detail in &words.details {
-        writeln!(out, "  {}", printable(detail))?;
+        writeln!(out, "  {}", printable(&shortened(detail)))?;
     }
     print_prose(out, "  why: ", &words.why)?;
     for state in &finding.harm.states {

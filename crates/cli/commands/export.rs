@@ -5,11 +5,11 @@ mod sidecars;
 mod words;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chain_resolve::{CacheUse, ChangeError, Selection};
 use export_sinks::device::DeviceTarget;
-use export_sinks::{Cancel, ExportError, FileIdentity, Pool, Target};
+use export_sinks::{Cancel, ExportError, FileIdentity, Pool, Readers, Target};
 
 use self::job::{Job, Place, Written};
 use self::sidecars::SidecarTargets;
@@ -81,13 +81,12 @@ pub(crate) fn export(
         .collect::<Result<_, DiskError>>()?;
     let _folder = NewFolder::of(&plan.destination)?;
     selection.notes.iter().for_each(|note| setting.voice.note(&note.to_string()));
-    // One that is gone can not be replaced either.
-    let mut sources = sources(&disks)?;
-    sources.extend(selection.protected.iter().filter_map(|path| FileIdentity::of(path).ok()));
+    let sources = [sources(&disks)?, protected(&selection.protected)?].concat();
     let mut jobs = Vec::new();
     for ((selected, output), disk) in outputs.into_iter().zip(&disks) {
-        let place = place_of(plan, output, &sources)?;
-        let sidecars = SidecarTargets::of(plan, &place, &sources)?;
+        let readers = disk.readers()?;
+        let place = place_of(plan, output, &sources, readers)?;
+        let sidecars = SidecarTargets::of(plan, &place, &sources, readers)?;
         let (found, read) = (words::of_selection(selection, selected), words::of_disk(disk, plan));
         jobs.push(Job { plan, selection, selected, disk, place, sidecars, found, read, setting });
     }
@@ -109,14 +108,32 @@ fn sources(disks: &[Disk]) -> Result<Vec<FileIdentity>, ChangeError> {
     Ok(each.concat())
 }
 
+/// Files that nothing may replace. One that is gone can not be replaced either.
+fn protected(paths: &[PathBuf]) -> Result<Vec<FileIdentity>, ChangeError> {
+    let mut identities = Vec::new();
+    for path in paths {
+        match FileIdentity::of(path) {
+            Ok(identity) => identities.push(identity),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(ChangeError::Io { path: path.clone(), source }),
+        }
+    }
+    Ok(identities)
+}
+
 /// What is written to, which can be written as things are now.
-fn place_of(plan: &ExportPlan, output: Output, sources: &[FileIdentity]) -> Result<Place, Failure> {
+fn place_of(
+    plan: &ExportPlan,
+    output: Output,
+    sources: &[FileIdentity],
+    readers: Readers,
+) -> Result<Place, Failure> {
     match output {
         Output::Stdout => Ok(Place::Stdout),
         Output::Device(path) => Ok(Place::Device(DeviceTarget::new(path).forbid(sources.iter().cloned()))),
         Output::File(path) => {
-            let target =
-                Target::new(path, plan.overwrite).forbid(sources.iter().cloned()).with_reflink(plan.reflink);
+            let target = Target::new(path, plan.overwrite).forbid(sources.iter().cloned());
+            let target = target.readable_by(readers).with_reflink(plan.reflink);
             let target = match plan.cache {
                 CacheUse::Kept => target,
                 CacheUse::Dropped => target.without_caching(),

@@ -33,7 +33,7 @@ pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
             Disk::Plain(plain) => print_plain(args, &mut out, &plain),
         };
     }
-    let (source, layer) = open_image(&selected.leaf, &args.source.choice.limits.limits())?;
+    let (source, layer) = open_image(&selected.leaf, &selection.policy)?;
     let info = ImageInfo::of_image(&source, &layer);
     if args.json { print_json(&mut out, &info) } else { print_text(&mut out, &info).map_err(Failure::Output) }
 }

@@ -11,7 +11,7 @@ use crate::disk::Disk;
 use crate::failure::Failure;
 use crate::plan;
 use crate::report::MapEntry;
-use crate::terminal::printable;
+use crate::terminal::{JsonOut, printable};
 
 pub(crate) fn run(args: &MapArgs) -> Result<(), Failure> {
     let selection = plan::selection(&args.source, None)?;
@@ -33,8 +33,9 @@ fn entries(disk: &Disk) -> impl Iterator<Item = Result<MapEntry, Failure>> {
 fn print_json(out: &mut dyn Write, disk: &Disk) -> Result<(), Failure> {
     let mut before = "[";
     for entry in entries(disk) {
-        let entry = serde_json::to_string(&entry?).map_err(|error| Failure::Output(error.into()))?;
-        write!(out, "{before}{entry}").map_err(Failure::Output)?;
+        write!(out, "{before}").map_err(Failure::Output)?;
+        let printed = serde_json::to_writer(JsonOut(&mut *out), &entry?);
+        printed.map_err(|error| Failure::Output(error.into()))?;
         before = ",\n";
     }
     writeln!(out, "]").map_err(Failure::Output)

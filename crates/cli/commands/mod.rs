@@ -20,6 +20,7 @@ use crate::args::FolderArgs;
 use crate::failure::Failure;
 use crate::plan;
 use crate::report::folder::FolderReport;
+use crate::terminal::JsonOut;
 
 /// The code of an answer that was told, or that nobody wanted to hear to its end: it is the same answer.
 fn code_of_told(told: Result<(), Failure>, code: u8) -> Result<u8, Failure> {
@@ -31,7 +32,7 @@ fn code_of_told(told: Result<(), Failure>, code: u8) -> Result<u8, Failure> {
 
 /// Prints one JSON document.
 fn print_json(out: &mut dyn Write, value: &impl Serialize) -> Result<(), Failure> {
-    let printed = serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::from);
+    let printed = serde_json::to_writer_pretty(JsonOut(&mut *out), value).map_err(io::Error::from);
     printed.and_then(|()| writeln!(out)).map_err(Failure::Output)
 }
 

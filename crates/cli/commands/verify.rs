@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use chain_resolve::{SourceKinds, StoreError, open_plain};
 use export_manifest::{Comparison, Format, Manifest, ManifestError, compare};
 use export_sinks::{Cancel, ContentDigests, Difference, Sha256Digest};
 use limits::{Limit, Limits};
@@ -100,6 +101,8 @@ pub(crate) enum Unusable {
     #[error(transparent)]
     Read(#[from] io::Error),
     #[error(transparent)]
+    NotAFile(StoreError),
+    #[error(transparent)]
     Manifest(#[from] ManifestError),
     #[error(transparent)]
     Disk(#[from] GeometryError),
@@ -118,13 +121,19 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<u8, Failure> {
     if is_stream && args.quick {
         return Err(UsageError::QuickStream.into());
     }
-    let manifest_path = match &args.manifest {
-        Some(path) => path.clone(),
+    let (manifest_path, opened) = match &args.manifest {
+        // Named, it may be a pipe from where the manifests are kept.
+        Some(path) => (path.clone(), File::open(path).map_err(Unusable::from)),
         None if is_stream => return Err(UsageError::NoManifest.into()),
-        None => beside(&args.image),
+        None => {
+            let path = beside(&args.image);
+            let opened = open_beside(&path);
+            (path, opened)
+        }
     };
     let unusable = |source| VerifyError { path: manifest_path.clone(), source };
-    let manifest = read_manifest(&manifest_path, &args.limits.limits()).map_err(unusable)?;
+    let limits = args.limits.limits();
+    let manifest = opened.and_then(|file| read_manifest(file, &limits)).map_err(unusable)?;
     let geometry = geometry(&manifest).map_err(unusable)?;
     let wanted = wanted(args, &manifest).map_err(unusable)?;
     let cancel = Cancel::new();
@@ -196,8 +205,22 @@ pub(crate) fn beside(image: &Path) -> PathBuf {
     name.into()
 }
 
-pub(crate) fn read_manifest(path: &Path, limits: &Limits) -> Result<Manifest, Unusable> {
-    let (file, most) = (File::open(path)?, limits.of(Limit::ManifestSize));
+/// Nobody named it, and it lies where others may write: a FIFO of that name must not make anybody wait.
+fn open_beside(path: &Path) -> Result<File, Unusable> {
+    match open_plain(path, SourceKinds::Files) {
+        Ok(file) => Ok(file.handle().try_clone()?),
+        Err(StoreError::Open { source, .. }) => Err(source.into()),
+        Err(error) => Err(Unusable::NotAFile(error)),
+    }
+}
+
+/// The manifest that stands beside an image.
+pub(crate) fn manifest_beside(path: &Path, limits: &Limits) -> Result<Manifest, Unusable> {
+    open_beside(path).and_then(|file| read_manifest(file, limits))
+}
+
+fn read_manifest(file: File, limits: &Limits) -> Result<Manifest, Unusable> {
+    let most = limits.of(Limit::ManifestSize);
     let found = file.metadata()?.len();
     if found > most {
         return Err(ManifestError::TooLarge { found, most }.into());

@@ -157,8 +157,10 @@ fn verify_code(error: &VerifyError) -> u8 {
 
 fn change_code(error: &ChangeError) -> u8 {
     match error {
-        ChangeError::Io { source, .. } => io_code(source),
-        ChangeError::Changed(_) | ChangeError::Image { .. } => CHANGED,
+        ChangeError::Io { source, .. } | ChangeError::Image { source: ImageError::Io { source, .. }, .. } => {
+            io_code(source)
+        }
+        ChangeError::Changed { .. } | ChangeError::Image { .. } => CHANGED,
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) fn of(failure: &Failure) -> Option<String> {
             Some("make room or remove what is in the way, then export again with --force".to_owned())
         }
         Failure::ReadBack(ReadBackError::Differs(_)) => Some(NOT_KEPT.to_owned()),
-        Failure::Change(ChangeError::Changed(_)) => {
+        Failure::Change(ChangeError::Changed { .. } | ChangeError::Image { .. }) => {
             Some("the VM seems to be running: read from a backup or a snapshot of its volume".to_owned())
         }
         _ => None,

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::bounded;
 use crate::content::ContentProof;
-use crate::error::{Inconsistency, ManifestError};
+use crate::error::{Inconsistency, ManifestError, Spot};
 use crate::format::Format;
 
 /// What the field `schema` says in every manifest, whatever the version.
@@ -209,9 +209,9 @@ impl Manifest {
         }
         let is_object = text.trim_ascii_start().first() == Some(&b'{');
         let head: Head<'_> = serde_json::from_slice(text).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data if is_object => ManifestError::Damaged(error),
+            serde_json::error::Category::Data if is_object => ManifestError::Damaged(Spot::of(&error)),
             serde_json::error::Category::Data => ManifestError::NotAManifest,
-            _ => ManifestError::NotJson(error),
+            _ => ManifestError::NotJson(Spot::of(&error)),
         })?;
         if head.schema.is_none_or(|schema| schema.get().trim_matches('"') != SCHEMA) {
             return Err(ManifestError::NotAManifest);
@@ -220,10 +220,11 @@ impl Manifest {
         if let Some(found) = version.filter(|found| *found > VERSION) {
             return Err(ManifestError::Newer { found, known: VERSION });
         }
-        let manifest: Self = serde_json::from_slice(text).map_err(ManifestError::Damaged)?;
+        let manifest: Self =
+            serde_json::from_slice(text).map_err(|error| ManifestError::Damaged(Spot::of(&error)))?;
         manifest.check()?;
         let (manifest, stated) = manifest.unsealed();
-        if stated != Some(manifest.seal()?) {
+        if stated != Some(manifest.seal().map_err(|_| ManifestError::Seal)?) {
             return Err(Inconsistency::Seal.into());
         }
         Ok(Self { manifest_sha256: stated, ..manifest })

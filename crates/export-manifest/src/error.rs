@@ -1,4 +1,8 @@
 //! Why a file is no manifest that can be used.
+//!
+//! What is called like a manifest may be any file, so no error quotes its text, as those of JSON do. They say where.
+
+use std::fmt;
 
 /// A file is no manifest that can be used.
 #[derive(Debug, thiserror::Error)]
@@ -12,8 +16,8 @@ pub enum ManifestError {
         most: u64,
     },
     /// No JSON at all: cut short, damaged, or something else.
-    #[error("not a JSON document")]
-    NotJson(#[source] serde_json::Error),
+    #[error("not a JSON document, as seen {0}")]
+    NotJson(Spot),
     /// A JSON document of another kind.
     #[error("the JSON document is no manifest of an export: its `schema` is not `{}`", crate::SCHEMA)]
     NotAManifest,
@@ -26,14 +30,35 @@ pub enum ManifestError {
         known: u64,
     },
     /// A field is missing, unknown or of the wrong kind.
-    #[error("it does not fit its schema")]
-    Damaged(#[source] serde_json::Error),
+    #[error("it does not fit its schema {0}")]
+    Damaged(Spot),
     /// It can not be written down again to be digested.
     #[error("cannot digest it")]
-    Seal(#[from] serde_json::Error),
+    Seal,
     /// Its fields contradict each other.
     #[error("it contradicts itself")]
     Inconsistent(#[from] Inconsistency),
+}
+
+/// A place in the text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Spot {
+    /// Counted from 1.
+    pub line: usize,
+    /// In bytes, counted from 1.
+    pub column: usize,
+}
+
+impl Spot {
+    pub(crate) fn of(error: &serde_json::Error) -> Self {
+        Self { line: error.line(), column: error.column() }
+    }
+}
+
+impl fmt::Display for Spot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at line {}, column {}", self.line, self.column)
+    }
 }
 
 /// What in a manifest contradicts what else.

@@ -20,5 +20,5 @@ pub use document::{
     ArtifactProof, Checkpoint, DiskProof, Link, LogState, Manifest, Options, SCHEMA, Source, Tool, VERSION,
     Vm,
 };
-pub use error::{Inconsistency, ManifestError};
+pub use error::{Inconsistency, ManifestError, Spot};
 pub use format::Format;

@@ -101,4 +101,4 @@ pub use space::{free_room, stored_len};
 pub use staged::StagedFile;
 pub use sums::sums_line;
 pub use survey::{Surveyed, survey};
-pub use target::{FileIdentity, NotAFile, Overwrite, Target, TargetError};
+pub use target::{FileIdentity, NotAFile, Overwrite, Readers, Target, TargetError};

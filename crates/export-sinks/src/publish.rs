@@ -57,7 +57,8 @@ fn link_to_new(from: &Path, to: &Path) -> io::Result<()> {
 #[cfg(unix)]
 pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
     use rustix::io::Errno;
-    match rustix::fs::fsync(fs::File::open(directory)?) {
+    let directory = fs::File::open(directory)?;
+    match rustix::io::retry_on_intr(|| rustix::fs::fsync(&directory)) {
         // Some file systems can not, and then there is nothing to wait for.
         Ok(()) | Err(Errno::INVAL | Errno::NOTSUP | Errno::NOSYS) => Ok(()),
         Err(error) => Err(error.into()),

@@ -14,7 +14,8 @@ use crate::drop_behind::{DropBehind, drop_pages};
 use crate::sink::{Room, Stage, WriteAt};
 use crate::target::found;
 use crate::{
-    Doing, ExportError, Overwrite, Place, SinkError, SpaceError, Target, TargetError, copying, publish, space,
+    Doing, ExportError, Overwrite, Place, Readers, SinkError, SpaceError, Target, TargetError, copying,
+    publish, space,
 };
 
 /// A partial file. Dropped before it is published, it is removed.
@@ -64,7 +65,7 @@ impl StagedFile {
         target.check()?;
         let path = target.partial();
         for _ in 0..ATTEMPTS {
-            match File::options().read(true).write(true).create_new(true).open(&path) {
+            match create_new(&path, target.readers()) {
                 Ok(file) => match holds(&file, &path, Unlockable::Fine) {
                     Ok(true) => return Ok(Self::hold(file, path, target)),
                     Ok(false) => {}
@@ -247,6 +248,17 @@ impl Drop for RemovedOnDrop {
     }
 }
 
+/// Creates a file where nothing has that name, not even a link.
+fn create_new(path: &Path, readers: Readers) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, readers.mode());
+    #[cfg(not(unix))]
+    let _ = readers;
+    options.open(path)
+}
+
 /// Removes the partial file of a killed run; fine if it goes away by itself.
 fn remove_leftover(path: &Path, target: &Target) -> Result<(), SinkError> {
     // Before opening: opening a pipe or a device can do things.
@@ -273,7 +285,7 @@ fn open_leftover(path: &Path) -> io::Result<File> {
     use rustix::fs::{Mode, OFlags, open};
     // For writing, though nothing is: over NFS an exclusive lock needs it. Not blocking, in case a pipe took its place.
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    Ok(File::from(open(path, flags, Mode::empty())?))
+    Ok(File::from(rustix::io::retry_on_intr(|| open(path, flags, Mode::empty()))?))
 }
 
 #[cfg(not(unix))]

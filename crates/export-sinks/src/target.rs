@@ -29,6 +29,47 @@ pub struct Target {
     checks_space: bool,
     reflink: Reflink,
     caches: bool,
+    readers: Readers,
+}
+
+/// Who besides its owner may read a file: its group, everybody else.
+///
+/// An artifact holds all that its sources hold, so nobody may read it who may not read each of them. The umask decides
+/// what is left, and about writing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Readers {
+    group: bool,
+    others: bool,
+}
+
+impl Readers {
+    /// No more than the umask allows.
+    pub const ANYBODY: Self = Self { group: true, others: true };
+
+    /// Those of an open file. Elsewhere than on Unix the folder decides.
+    pub fn of_open(file: &fs::File) -> io::Result<Self> {
+        #[cfg(unix)]
+        {
+            let mode = std::os::unix::fs::MetadataExt::mode(&file.metadata()?);
+            Ok(Self { group: mode & 0o040 != 0, others: mode & 0o004 != 0 })
+        }
+        #[cfg(not(unix))]
+        {
+            file.metadata().map(|_| Self::ANYBODY)
+        }
+    }
+
+    /// Those who are among both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { group: self.group && other.group, others: self.others && other.others }
+    }
+
+    /// The permissions of a new file, before the umask.
+    #[cfg(unix)]
+    pub(crate) fn mode(self) -> u32 {
+        0o600 | if self.group { 0o060 } else { 0 } | if self.others { 0o006 } else { 0 }
+    }
 }
 
 /// A target may not be written.
@@ -98,6 +139,7 @@ impl Target {
             checks_space: true,
             reflink: Reflink::Auto,
             caches: true,
+            readers: Readers::ANYBODY,
         }
     }
 
@@ -133,6 +175,17 @@ impl Target {
     pub fn without_caching(mut self) -> Self {
         self.caches = false;
         self
+    }
+
+    /// Lets nobody else read the file.
+    #[must_use]
+    pub fn readable_by(mut self, readers: Readers) -> Self {
+        self.readers = readers;
+        self
+    }
+
+    pub(crate) fn readers(&self) -> Readers {
+        self.readers
     }
 
     /// The final name.

@@ -85,7 +85,7 @@ impl Limit {
                 usual: 64 << 20,
                 most: 4095 << 20,
                 reason: "bytes of a log that is replayed. Every log that Windows, Hyper-V or Disk2vhd is known to have \
-                         made has 1 MiB; replaying takes about twice its length in memory",
+                         made has 1 MiB; replaying takes up to two and a half times its length in memory",
             },
             Self::NamesScanned => Facts {
                 name: "names-scanned",

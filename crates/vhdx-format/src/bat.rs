@@ -79,7 +79,7 @@ pub(crate) fn check(
     }
     let chunk_ratio = layout.chunk_ratio();
     let mut judge = Judge { file, bat, layout, chunk_ratio, fixed, used, counts: BlockCounts::default() };
-    let mut piece = vec![0; 1 << 20];
+    let mut piece = vec![0; usize::try_from(need.min(MIB)).unwrap_or(0)];
     let mut at = 0_u64;
     let mut place = Place { entry: 0, block: 0, in_chunk: 0, partial: false };
     while at < need {

@@ -186,6 +186,9 @@ pub enum Problem {
         /// What is wrong with table 2.
         second: Box<Problem>,
     },
+    /// Both region tables are valid and name other regions: which one a writer would believe is anybody's guess.
+    #[error("both region tables are valid but differ, so neither can be believed")]
+    AmbiguousRegionTables,
     /// A number is not one of those allowed.
     #[error("{field} expected {expected}, found {found:#x}")]
     Value {
@@ -256,11 +259,24 @@ pub enum Problem {
         /// The offset found.
         found: u64,
     },
+    /// Two sequences of entries could be replayed, and both end with the same number.
+    #[error("two sequences of entries end with number {0:#x}, so neither is the newest")]
+    AmbiguousLog(u64),
     /// The ring holds no sequence of entries that may be replayed.
     #[error("expected an active sequence of entries with log GUID {{{log_guid}}}, found none")]
     NoActiveSequence {
         /// What the current header says.
         log_guid: Uuid,
+    },
+    /// A valid entry was written after the active sequence, so what came between them was lost.
+    #[error(
+        "entry {newer:#x} is valid, but the active sequence ends with {head:#x}: an entry between them is damaged"
+    )]
+    LostEntry {
+        /// Sequence number of the entry.
+        newer: u64,
+        /// Sequence number of the active sequence's newest entry.
+        head: u64,
     },
     /// A part has another length than it must have, in bytes.
     #[error("a length of {expected} bytes expected, found {found}")]

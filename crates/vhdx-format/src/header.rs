@@ -60,16 +60,26 @@ pub(crate) fn read_creator(source: &dyn ReadAt) -> Result<String, ImageError> {
 
 /// One header if signature and checksum hold. Its other fields do not decide validity: a newer header of an unknown
 /// version is still the current one, and the file is then refused.
-type Slot = Result<Box<raw::Sector>, Problem>;
+type Slot = Result<Box<raw::Sector>, Spoilt>;
+
+/// A slot without a valid header.
+struct Spoilt {
+    problem: Problem,
+    /// What it says where it looks like a header: its signature is there, and only its checksum does not hold.
+    header: Option<raw::Header>,
+}
 
 fn read_slot(source: &dyn ReadAt, index: usize) -> Result<Slot, ImageError> {
     let (at, structure) = place(index);
     let mut sector = Box::new(raw::Sector::new_zeroed());
     source.read_exact_at(at, sector.as_mut_bytes()).map_err(ImageError::reading(structure, at))?;
     if sector.header.signature != *raw::SIGNATURE {
-        return Ok(Err(Problem::Signature { expected: "head" }));
+        return Ok(Err(Spoilt { problem: Problem::Signature { expected: "head" }, header: None }));
     }
-    Ok(checksum::verify(sector.as_bytes(), sector.header.checksum.get()).map(|()| sector))
+    Ok(match checksum::verify(sector.as_bytes(), sector.header.checksum.get()) {
+        Ok(()) => Ok(sector),
+        Err(problem) => Err(Spoilt { problem, header: Some(sector.header) }),
+    })
 }
 
 fn place(index: usize) -> (FileOffset, Structure) {
@@ -85,10 +95,11 @@ fn place(index: usize) -> (FileOffset, Structure) {
 fn current(first: Slot, second: Slot) -> Result<(usize, raw::Header), ImageError> {
     let at = FileOffset(raw::OFFSETS[0]);
     let (slot, sector) = match (first, second) {
-        (Ok(first), Err(_)) => (0, first),
-        (Err(_), Ok(second)) => (1, second),
+        (Ok(first), Err(spoilt)) => (0, stand_in(first, 1, spoilt)?),
+        (Err(spoilt), Ok(second)) => (1, stand_in(second, 0, spoilt)?),
         (Err(first), Err(second)) => {
-            let problem = Problem::NoValidHeader { first: Box::new(first), second: Box::new(second) };
+            let (first, second) = (Box::new(first.problem), Box::new(second.problem));
+            let problem = Problem::NoValidHeader { first, second };
             return Err(ImageError::corrupt(Structure::Headers, at, problem));
         }
         (Ok(first), Ok(second)) => {
@@ -105,6 +116,24 @@ fn current(first: Slot, second: Slot) -> Result<(usize, raw::Header), ImageError
         }
     };
     Ok((slot, sector.header))
+}
+
+/// The one valid header, unless the other one seems to be newer and to speak of another log: then it is unknown which
+/// log counts, if any, and so what the disk is.
+///
+/// No crash leaves that. What a header says lies in its first 80 bytes, inside one sector of any device, and the rest is
+/// zero before and after, so a torn write leaves the old header or the new one; this one was damaged later.
+fn stand_in(
+    valid: Box<raw::Sector>,
+    other_slot: usize,
+    other: Spoilt,
+) -> Result<Box<raw::Sector>, ImageError> {
+    let newer = other.header.filter(|other| {
+        other.sequence_number.get() > valid.header.sequence_number.get()
+            && other.log_guid != valid.header.log_guid
+    });
+    let (at, structure) = place(other_slot);
+    newer.map_or(Ok(valid), |_| Err(ImageError::corrupt(structure, at, other.problem)))
 }
 
 fn validate(slot: usize, header: &raw::Header, file_len: u64) -> Result<Header, ImageError> {

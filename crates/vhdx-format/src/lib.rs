@@ -46,5 +46,5 @@ pub use metadata::ImageKind;
 pub use offset::{DiskOffset, DiskRange, FileOffset};
 pub use outline::Outline;
 pub use parent::{Linkage, ParentLocator};
-pub use source::ReadAt;
+pub use source::{ReadAt, fill_at};
 pub use stack::{LayerStack, LinkError, OpenStack};

@@ -1,7 +1,9 @@
 //! The log: which of its entries count, and replaying them into an overlay (MS-VHDX 2.3).
 //!
 //! The ring is full of stale entries; only the active sequence counts, from its head's tail on. Whatever is not a
-//! valid entry is no error by itself, but a log that is not empty and has no active sequence is.
+//! valid entry is no error by itself: a torn one behind the newest is what a crash leaves. But a log that is not empty
+//! and has no active sequence is one, and so is a valid entry that is newer than the sequence: the entries between
+//! them were written, and without them the disk is one of the past.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -57,35 +59,39 @@ pub(crate) fn replay(
         known: HashMap::new(),
         checksum_budget: header.log_len.saturating_mul(LOG_CHECKSUM_LAPS_MAX),
     };
-    let run = ring.active_sequence()?.ok_or_else(|| {
+    let mut run = ring.active_sequence()?.ok_or_else(|| {
         ImageError::corrupt(Structure::Log, header.log_at, Problem::NoActiveSequence { log_guid })
     })?;
-    let replayed = run.iter().map(|entry| ring.patches(entry)).collect::<Result<Vec<_>, _>>()?;
+    ring.straighten(&mut run);
     let Some(head) = run.last() else { return Ok(LogState::Clean) };
     let file_len = overlay.len();
     if file_len < head.flushed_file_offset {
         let need = head.flushed_file_offset;
         return Err(ImageError::Truncated { structure: Structure::File, need, have: file_len });
     }
-    apply(replayed.into_iter().flatten().collect(), head, overlay)?;
+    apply(&ring, &run, head, overlay)?;
     let entries = u64::try_from(run.len()).unwrap_or(u64::MAX);
     Ok(LogState::Replayed { entries, head: head.sequence_number })
 }
 
-/// What a descriptor does to the file.
-enum LogPatch {
+/// What a descriptor does to the file; the bytes stay in the ring until they are applied.
+enum LogPatch<'a> {
     Zeros { at: u64, len: u64 },
-    Sector { at: u64, bytes: Box<[u8; SECTOR]> },
+    Sector { at: u64, descriptor: &'a raw::DataDescriptor, sector: &'a raw::DataSector },
 }
 
 /// Descriptors may point past the end of the file. Zero ranges have no bound of their own, so they are cut at the end
 /// that the file has otherwise: beyond it they would say nothing.
-fn apply(patches: Vec<LogPatch>, head: &Entry, overlay: &mut Overlay) -> Result<(), ImageError> {
-    let sectors_end = patches.iter().map(|patch| match patch {
-        LogPatch::Sector { at, .. } => at.saturating_add(SECTOR_LEN),
-        LogPatch::Zeros { .. } => 0,
-    });
-    let end = sectors_end.max().unwrap_or(0).max(head.last_file_offset);
+fn apply(ring: &Ring, run: &[Entry], head: &Entry, overlay: &mut Overlay) -> Result<(), ImageError> {
+    let mut end = head.last_file_offset;
+    for entry in run {
+        ring.each_patch(entry, |patch| {
+            if let LogPatch::Sector { at, .. } = patch {
+                end = end.max(at.saturating_add(SECTOR_LEN));
+            }
+            true
+        });
+    }
     if end > FILE_LEN_MAX {
         return Err(ImageError::Limit {
             structure: Structure::File,
@@ -98,13 +104,28 @@ fn apply(patches: Vec<LogPatch>, head: &Entry, overlay: &mut Overlay) -> Result<
     }
     overlay.extend_to(end);
     let file_end = overlay.len().next_multiple_of(SECTOR_LEN);
-    for patch in patches {
-        match patch {
-            LogPatch::Sector { at, bytes } => overlay.put_sector(at, bytes),
-            LogPatch::Zeros { at, len } => overlay.put_zeros(at, at.saturating_add(len).min(file_end)),
-        }
+    for entry in run {
+        ring.each_patch(entry, |patch| {
+            match patch {
+                LogPatch::Sector { at, descriptor, sector } => {
+                    overlay.put_sector(at, whole(descriptor, sector));
+                }
+                LogPatch::Zeros { at, len } => overlay.put_zeros(at, at.saturating_add(len).min(file_end)),
+            }
+            true
+        });
     }
     Ok(())
+}
+
+/// A sector as it is after replay: the descriptor has the bytes that the data sector's own fields displace.
+fn whole(descriptor: &raw::DataDescriptor, sector: &raw::DataSector) -> Box<[u8; SECTOR]> {
+    let mut bytes = Box::new([0; SECTOR]);
+    let parts = [&descriptor.leading_bytes[..], &sector.data, &descriptor.trailing_bytes];
+    for (to, from) in bytes.iter_mut().zip(parts.into_iter().flatten()) {
+        *to = *from;
+    }
+    bytes
 }
 
 /// A valid entry, without its descriptors.
@@ -144,22 +165,45 @@ impl Ring {
     /// The entries to replay, oldest first: the part of the active sequence from the head's tail on (2.3.3).
     ///
     /// The run found from the first sector may be the second half of one that began near the end of the ring; then its
-    /// head's tail lies in the missing half, the run is unusable, and a later start finds it whole.
+    /// head's tail lies in the missing half, the run is unusable, and a later start finds it whole. Two runs whose heads
+    /// are different entries of one number are two states of the file, and which is meant can not be known.
     fn active_sequence(&mut self) -> Result<Option<Vec<Entry>>, ImageError> {
         let mut best: Option<Vec<Entry>> = None;
+        let mut newest: Option<Entry> = None;
+        let mut rival = None;
         let mut start = 0;
         while start < self.len {
             let run = self.run_from(start)?;
             let run_len = run.iter().map(|entry| entry.len).sum::<u64>();
             start = start.saturating_add(run_len.max(SECTOR_LEN));
             let Some(head) = run.last().copied() else { continue };
+            newest = newest.filter(|newest| newest.sequence_number >= head.sequence_number).or(Some(head));
             let Some(tail) = run.iter().position(|entry| entry.at == head.tail) else { continue };
             let best_head = best.as_ref().and_then(|run| run.last());
             if best_head.is_none_or(|best| head.sequence_number > best.sequence_number) {
                 best = Some(run.into_iter().skip(tail).collect());
+                rival = None;
+            } else if best_head
+                .is_some_and(|best| head.sequence_number == best.sequence_number && head.at != best.at)
+            {
+                rival = Some(head.sequence_number);
             }
         }
+        if let Some(number) = rival {
+            return Err(ImageError::corrupt(Structure::Log, self.at, Problem::AmbiguousLog(number)));
+        }
+        self.check_nothing_is_newer(best.as_ref().and_then(|run| run.last()), newest)?;
         Ok(best)
+    }
+
+    fn check_nothing_is_newer(&self, head: Option<&Entry>, newest: Option<Entry>) -> Result<(), ImageError> {
+        let (Some(head), Some(newest)) = (head, newest) else { return Ok(()) };
+        if newest.sequence_number <= head.sequence_number {
+            return Ok(());
+        }
+        let problem = Problem::LostEntry { newer: newest.sequence_number, head: head.sequence_number };
+        let at = FileOffset(self.at.0.saturating_add(newest.at));
+        Err(ImageError::corrupt(Structure::Log, at, problem))
     }
 
     /// Valid entries from `start` on that follow each other in place and number, once round the ring at most.
@@ -212,8 +256,7 @@ impl Ring {
         let checksum = header.checksum.get();
         let bytes = self.slice(at, entry.len);
         let valid = checksum::with_blank_field(&bytes, checksum::FIELD) == checksum
-            && decode_patches(&entry, &bytes)
-                .is_some_and(|patches| patches.iter().all(|p| self.may_target(p)));
+            && each_patch(&entry, &bytes, |patch| self.may_target(&patch)).is_some();
         Ok(valid.then_some(entry))
     }
 
@@ -240,7 +283,7 @@ impl Ring {
     }
 
     /// The log is for the structures behind the headers, and never for itself.
-    fn may_target(&self, patch: &LogPatch) -> bool {
+    fn may_target(&self, patch: &LogPatch<'_>) -> bool {
         let (at, len) = match patch {
             LogPatch::Zeros { at, len } => (*at, *len),
             LogPatch::Sector { at, .. } => (*at, SECTOR_LEN),
@@ -250,12 +293,19 @@ impl Ring {
         at >= region::OFFSETS[0] && clear_of_log
     }
 
-    /// What an entry that was found valid does to the file.
-    fn patches(&self, entry: &Entry) -> Result<Vec<LogPatch>, ImageError> {
-        decode_patches(entry, &self.slice(entry.at, entry.len)).ok_or_else(|| {
-            let problem = Problem::NoActiveSequence { log_guid: self.log_guid };
-            ImageError::corrupt(Structure::Log, FileOffset(self.at.0.saturating_add(entry.at)), problem)
-        })
+    /// Turns the ring so that the entries to replay lie in it one behind the other, none of them round its end: then
+    /// they are read where they lie, and the log is held once.
+    fn straighten(&mut self, run: &mut [Entry]) {
+        let Some(first) = run.first().map(|entry| entry.at) else { return };
+        self.bytes.rotate_left(usize::try_from(first).unwrap_or(0));
+        for entry in run {
+            entry.at = self.wrapped(entry.at, self.len.saturating_sub(first));
+        }
+    }
+
+    /// Visits what an entry that was found valid does to the file.
+    fn each_patch(&self, entry: &Entry, visit: impl FnMut(LogPatch<'_>) -> bool) {
+        each_patch(entry, &self.slice(entry.at, entry.len), visit);
     }
 
     /// `len` bytes from `at` on, made straight where they wrap round the end of the ring.
@@ -276,28 +326,28 @@ fn descriptor_area(descriptor_count: u64) -> u64 {
     descriptor_count.saturating_mul(32).saturating_add(64).next_multiple_of(SECTOR_LEN)
 }
 
-/// What an entry's descriptors do, or `None` where one of them is not in order.
-fn decode_patches(entry: &Entry, bytes: &[u8]) -> Option<Vec<LogPatch>> {
+/// Visits what an entry's descriptors do, in order; `None` where one of them is not in order or `visit` says so.
+fn each_patch(entry: &Entry, bytes: &[u8], mut visit: impl FnMut(LogPatch<'_>) -> bool) -> Option<()> {
     let area = usize::try_from(descriptor_area(entry.descriptor_count)).ok()?;
     let (descriptors, data) = bytes.split_at_checked(area)?;
     let count = usize::try_from(entry.descriptor_count).ok()?;
     let (descriptors, _) = descriptors.get(64..)?.as_chunks::<{ raw::DESCRIPTOR_LEN }>();
     let (sectors, []) = data.as_chunks::<SECTOR>() else { return None };
     let mut sectors = sectors.iter();
-    let patches = descriptors.get(..count)?.iter().map(|descriptor| {
-        if descriptor.starts_with(raw::ZERO_SIGNATURE) {
-            decode_zeros(entry, descriptor)
+    for descriptor in descriptors.get(..count)? {
+        let patch = if descriptor.starts_with(raw::ZERO_SIGNATURE) {
+            decode_zeros(entry, descriptor)?
         } else if descriptor.starts_with(raw::DATA_SIGNATURE) {
-            decode_sector(entry, descriptor, sectors.next()?)
+            decode_sector(entry, descriptor, sectors.next()?)?
         } else {
-            None
-        }
-    });
-    let patches = patches.collect::<Option<Vec<_>>>()?;
-    sectors.next().is_none().then_some(patches)
+            return None;
+        };
+        visit(patch).then_some(())?;
+    }
+    sectors.next().is_none().then_some(())
 }
 
-fn decode_zeros(entry: &Entry, descriptor: &[u8; raw::DESCRIPTOR_LEN]) -> Option<LogPatch> {
+fn decode_zeros(entry: &Entry, descriptor: &[u8; raw::DESCRIPTOR_LEN]) -> Option<LogPatch<'static>> {
     let zero = raw::ZeroDescriptor::read_from_bytes(descriptor).ok()?;
     let (at, len) = (zero.file_offset.get(), zero.zero_length.get());
     let valid = zero.sequence_number.get() == entry.sequence_number
@@ -306,20 +356,18 @@ fn decode_zeros(entry: &Entry, descriptor: &[u8; raw::DESCRIPTOR_LEN]) -> Option
     valid.then_some(LogPatch::Zeros { at, len })
 }
 
-fn decode_sector(
+fn decode_sector<'a>(
     entry: &Entry,
-    descriptor: &[u8; raw::DESCRIPTOR_LEN],
-    sector: &[u8; SECTOR],
-) -> Option<LogPatch> {
-    let data = raw::DataDescriptor::read_from_bytes(descriptor).ok()?;
+    descriptor: &'a [u8; raw::DESCRIPTOR_LEN],
+    sector: &'a [u8; SECTOR],
+) -> Option<LogPatch<'a>> {
+    let descriptor = raw::DataDescriptor::ref_from_bytes(descriptor).ok()?;
     let sector = raw::DataSector::ref_from_bytes(sector).ok()?;
     let number = u64::from(sector.sequence_high.get()) << 32 | u64::from(sector.sequence_low.get());
-    let at = data.file_offset.get();
-    let valid = data.sequence_number.get() == entry.sequence_number
+    let at = descriptor.file_offset.get();
+    let valid = descriptor.sequence_number.get() == entry.sequence_number
         && sector.signature == *raw::SECTOR_SIGNATURE
         && number == entry.sequence_number
         && at.is_multiple_of(SECTOR_LEN);
-    let whole = [&data.leading_bytes[..], &sector.data, &data.trailing_bytes].concat();
-    let bytes = whole.into_boxed_slice().try_into().ok()?;
-    valid.then_some(LogPatch::Sector { at, bytes })
+    valid.then_some(LogPatch::Sector { at, descriptor, sector })
 }

@@ -34,21 +34,38 @@ pub(crate) struct Regions {
     pub(crate) other: Vec<Region>,
 }
 
-/// Reads the first region table that is valid.
+/// Reads the first region table that is valid. They are copies of each other, so that a torn write spoils one at most;
+/// two valid ones that differ are refused, as two such headers are.
 pub(crate) fn read_regions(file: &Overlay) -> Result<Regions, ImageError> {
-    let (table_at, structure, bytes) = match (read_table(file, 0)?, read_table(file, 1)?) {
-        (Ok(bytes), _) => (raw::OFFSETS[0], Structure::RegionTable(1), bytes),
-        (Err(_), Ok(bytes)) => (raw::OFFSETS[1], Structure::RegionTable(2), bytes),
+    let [first_at, second_at] = raw::OFFSETS;
+    let (first, second) = (read_table(file, 0)?, read_table(file, 1)?);
+    let differ = matches!((&first, &second), (Ok(first), Ok(second)) if used(first) != used(second));
+    let (table_at, structure, bytes) = match (first, second) {
+        (Ok(bytes), _) => (first_at, Structure::RegionTable(1), bytes),
+        (Err(_), Ok(bytes)) => (second_at, Structure::RegionTable(2), bytes),
         (Err(first), Err(second)) => {
             let problem = Problem::NoValidRegionTable { first: Box::new(first), second: Box::new(second) };
-            let at = FileOffset(raw::OFFSETS[0]);
-            return Err(ImageError::corrupt(Structure::RegionTable(1), at, problem));
+            return Err(ImageError::corrupt(Structure::RegionTable(1), FileOffset(first_at), problem));
         }
     };
-    Table { at: table_at, structure, file_len: file.len() }.regions(&bytes)
+    let regions = Table { at: table_at, structure, file_len: file.len() }.regions(&bytes)?;
+    // Said last: what is wrong with the first by itself says more.
+    if differ {
+        let at = FileOffset(second_at);
+        return Err(ImageError::corrupt(Structure::RegionTable(2), at, Problem::AmbiguousRegionTables));
+    }
+    Ok(regions)
 }
 
 type TableBytes = Result<Vec<u8>, Problem>;
+
+/// What a valid table says: the number of its entries, and them.
+fn used(table: &[u8]) -> (Option<u32>, Option<&[u8]>) {
+    let count = wire::prefix::<raw::TableHeader>(table).map(|header| header.entry_count.get());
+    let len = count.and_then(|count| usize::try_from(count).ok()?.checked_mul(size_of::<raw::Entry>()));
+    let entries = table.get(size_of::<raw::TableHeader>()..);
+    (count, entries.zip(len).and_then(|(entries, len)| entries.get(..len)))
+}
 
 fn read_table(file: &Overlay, index: usize) -> Result<TableBytes, ImageError> {
     let [first, second] = raw::OFFSETS;

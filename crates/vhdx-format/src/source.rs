@@ -37,6 +37,28 @@ pub trait ReadAt: Send + Sync {
     }
 }
 
+/// Fills `buf` from `at` on by single calls, each of which may give a part: what a signal interrupted is made again, and the
+/// end of the source is [`io::ErrorKind::UnexpectedEof`].
+pub fn fill_at(
+    at: FileOffset,
+    mut buf: &mut [u8],
+    mut read: impl FnMut(FileOffset, &mut [u8]) -> io::Result<usize>,
+) -> io::Result<()> {
+    let mut at = at.0;
+    while !buf.is_empty() {
+        match read(FileOffset(at), buf) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                buf = buf.split_at_mut_checked(read).ok_or(io::ErrorKind::InvalidData)?.1;
+                at = at.saturating_add(u64::try_from(read).map_err(io::Error::other)?);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 #[cfg(unix)]
 impl ReadAt for File {
     fn read_exact_at(&self, at: FileOffset, buf: &mut [u8]) -> io::Result<()> {
@@ -54,20 +76,8 @@ impl ReadAt for File {
 
 #[cfg(windows)]
 impl ReadAt for File {
-    fn read_exact_at(&self, at: FileOffset, mut buf: &mut [u8]) -> io::Result<()> {
-        let mut at = at.0;
-        while !buf.is_empty() {
-            match std::os::windows::fs::FileExt::seek_read(self, buf, at) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(read) => {
-                    buf = buf.split_at_mut(read).1;
-                    at = at.saturating_add(read as u64);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+    fn read_exact_at(&self, at: FileOffset, buf: &mut [u8]) -> io::Result<()> {
+        fill_at(at, buf, |at, buf| std::os::windows::fs::FileExt::seek_read(self, buf, at.0))
     }
 
     fn byte_len(&self) -> io::Result<u64> {
@@ -136,5 +146,48 @@ impl<T: ReadAt + ?Sized> ReadAt for std::sync::Arc<T> {
 
     fn file_of(&self, at: FileOffset, end: FileOffset) -> Option<&File> {
         (**self).file_of(at, end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEN: usize = 1000;
+
+    /// Reads `bytes` by calls that give 100 bytes at most, but for the `nth`, which does `what`.
+    fn filled(
+        bytes: &[u8],
+        nth: usize,
+        what: impl Fn(FileOffset, &mut [u8]) -> io::Result<usize>,
+    ) -> (io::Result<()>, Vec<u8>) {
+        let mut buf = vec![0xEE; LEN];
+        let mut calls = 0..;
+        let read = fill_at(FileOffset(7), &mut buf, |at, buf| {
+            let part = buf.len().min(100);
+            if calls.next() == Some(nth) {
+                return what(at, &mut buf[..part]);
+            }
+            bytes.read_exact_at(at, &mut buf[..part]).map(|()| part)
+        });
+        (read, buf)
+    }
+
+    #[test]
+    fn each_call_may_be_interrupted_give_less_fail_or_be_the_last() {
+        let bytes: Vec<u8> = (0..LEN + 7).map(|at| (at * 7 % 251) as u8).collect();
+        for nth in 0..10 {
+            let (read, buf) = filled(&bytes, nth, |_, _| Err(io::ErrorKind::Interrupted.into()));
+            read.unwrap();
+            assert!(buf == bytes[7..], "interrupted at {nth}");
+            let (read, buf) =
+                filled(&bytes, nth, |at, buf| bytes.read_exact_at(at, &mut buf[..1]).map(|()| 1));
+            read.unwrap();
+            assert!(buf == bytes[7..], "cut short at {nth}");
+            let (read, _) = filled(&bytes, nth, |_, _| Err(io::ErrorKind::TimedOut.into()));
+            assert_eq!(read.unwrap_err().kind(), io::ErrorKind::TimedOut);
+            let (read, _) = filled(&bytes, nth, |_, _| Ok(0));
+            assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        }
     }
 }

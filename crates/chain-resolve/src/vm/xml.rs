@@ -2,7 +2,8 @@
 //!
 //! Files say UTF-16 and are that, or UTF-8 after an editor or git had them in hand: the bytes decide, the declaration
 //! is ignored. The parser is a pull parser, so nesting costs no stack; document types are refused and no entity but
-//! XML's own five is known, so nothing expands. Positions count bytes of the text as UTF-8.
+//! XML's own five is known, so nothing expands. Positions count bytes of the text as UTF-8. No error quotes the text, as the
+//! parser's own do: what is called `.xml` may be any file.
 
 use limits::configuration::{DEPTH_MAX, ELEMENTS_MAX, NAME_BYTES_MAX, WARNINGS_MAX, XML_DIVISOR};
 use limits::{Limit, Limits};
@@ -41,12 +42,12 @@ pub enum XmlError {
     #[error("neither a Hyper-V store nor XML: expected `<` at its beginning")]
     NotXml,
     /// The text is not well-formed.
-    #[error("not well-formed XML at byte {at:#x}")]
+    #[error("not well-formed XML at byte {at:#x}: {what}")]
     Syntax {
         /// Where the parser stopped.
         at: u64,
-        /// What it said.
-        source: quick_xml::Error,
+        /// What is wrong there.
+        what: &'static str,
     },
     /// The file ends inside an element, or has none.
     #[error("XML at byte {at:#x}: expected {expected}, found the end of the file")]
@@ -96,6 +97,20 @@ pub enum XmlError {
     },
 }
 
+impl XmlError {
+    /// What the parser found, without the text of the file that it quotes.
+    fn syntax(at: u64, error: &quick_xml::Error) -> Self {
+        let what = match error {
+            quick_xml::Error::Syntax(_) => "something is opened and not closed",
+            quick_xml::Error::IllFormed(_) => "its tags do not match",
+            quick_xml::Error::InvalidAttr(_) => "an attribute is malformed",
+            quick_xml::Error::Escape(_) => "a character reference means no character",
+            _ => "it cannot be read",
+        };
+        Self::Syntax { at, what }
+    }
+}
+
 /// A value that is none of its type.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("XML at byte {at:#x}: expected {expected}, found other text")]
@@ -125,7 +140,7 @@ pub fn read_within(bytes: &[u8], limits: &Limits) -> Result<Document, XmlError> 
     loop {
         let at = reader.buffer_position();
         let event = reader.read_event();
-        let event = event.map_err(|source| XmlError::Syntax { at: reader.error_position(), source })?;
+        let event = event.map_err(|error| XmlError::syntax(reader.error_position(), &error))?;
         match event {
             Event::Start(start) => parse.open(at, &start)?,
             Event::End(_) => parse.close(reader.buffer_position()),
@@ -173,7 +188,7 @@ impl Parse {
         }
         self.elements = self.elements.saturating_add(1);
         let kind = start.try_get_attribute("type");
-        let kind = kind.map_err(|source| XmlError::Syntax { at, source: source.into() })?;
+        let kind = kind.map_err(|error| XmlError::syntax(at, &error.into()))?;
         // The names of types hold nothing that would have to be escaped.
         let kind = kind.map(|kind| kind.value.into_owned());
         self.open.push(Open { node: Node::new(name), kind, text: String::new() });
@@ -214,7 +229,7 @@ impl Parse {
     }
 
     fn reference(&mut self, at: u64, name: &BytesRef<'_>) -> Result<(), XmlError> {
-        let number = name.resolve_char_ref().map_err(|source| XmlError::Syntax { at, source })?;
+        let number = name.resolve_char_ref().map_err(|error| XmlError::syntax(at, &error))?;
         let c = match number {
             Some(c) => c,
             None => match &**name {

@@ -32,7 +32,7 @@ fn with_time_kept(path: &Path, change: impl FnOnce(&mut File)) {
 #[track_caller]
 fn assert_changed(chain: &Chain, expected: &Path) {
     match chain.check_unchanged() {
-        Err(ChangeError::Changed(path)) => assert_eq!(path, expected),
+        Err(ChangeError::Changed { path, .. }) => assert_eq!(path, expected),
         other => panic!("expected a change of {}, found {other:?}", expected.display()),
     }
 }

@@ -34,12 +34,12 @@ pub(crate) fn look(out: &Path, limits: &Limits) -> Found {
         (Err(_), Err(_)) => Found::Nothing,
         // Whoever removes an image wants it no more, or again; its manifest is worth nothing without it.
         (Err(_), Ok(_)) => Found::Unfinished,
-        (Ok(image), Err(_)) => match verify::read_manifest(&partial(&manifest_path), limits) {
+        (Ok(image), Err(_)) => match verify::manifest_beside(&partial(&manifest_path), limits) {
             // The manifest is complete before its image has a name, and gets its own right after it.
             Ok(manifest) if manifest.artifact.size == image.len() => Found::Unfinished,
             _ => Found::Other("it has no manifest".to_owned()),
         },
-        (Ok(image), Ok(_)) => match verify::read_manifest(&manifest_path, limits) {
+        (Ok(image), Ok(_)) => match verify::manifest_beside(&manifest_path, limits) {
             Err(error) => Found::Other(format!("its manifest cannot be used: {error}")),
             Ok(manifest) if manifest.artifact.size != image.len() => {
                 let expected = manifest.artifact.size;

@@ -39,7 +39,7 @@ impl Folders {
 
     /// The disks of a request.
     pub(crate) fn select(&self, request: &Request<'_>) -> Result<Selection, SelectError> {
-        if is_lone_file(request) {
+        if is_lone_file(request)? {
             return select(request);
         }
         let folder = self.of(request.source, request.parent_dirs, &request.limits)?;

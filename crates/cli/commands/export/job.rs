@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use chain_resolve::{ChangeError, SelectedDisk, Selection};
+use chain_resolve::{Change, ChangeError, SelectedDisk, Selection};
 use export_manifest::{ArtifactProof, ContentProof, Format, Manifest, Options as ArtifactOptions};
 use export_sinks::device::{self, DeviceTarget};
 use export_sinks::{
@@ -180,7 +180,8 @@ impl Job<'_> {
         let digests = DigestChoice { blksum, ..self.plan.digests };
         let completed = self.receive(disk, sink, digests)?.complete(self.setting.cancel).map_err(failed)?;
         if survey.is_some() && survey != completed.export().digests.blocks {
-            return Err(ChangeError::Changed(self.disk.path_of(LayerIndex(0)).to_path_buf()).into());
+            let path = self.disk.path_of(LayerIndex(0)).to_path_buf();
+            return Err(ChangeError::Changed { path, change: Change::Content }.into());
         }
         let manifest = self.manifest(completed.export(), image.as_ref());
         let sidecars = sidecars.map_or_else(|| self.sidecars.open(), Ok)?;

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use export_manifest::Manifest;
 use export_sinks::sink::Stage;
 use export_sinks::{
-    Doing, Export, ExportError, FileIdentity, Overwrite, Place as Where, SinkError, StagedFile, Target,
-    block_map, sums_line,
+    Doing, Export, ExportError, FileIdentity, Overwrite, Place as Where, Readers, SinkError, StagedFile,
+    Target, block_map, sums_line,
 };
 
 use super::job::Place;
@@ -48,12 +48,20 @@ pub(super) struct StagedSidecars(Vec<StagedFile>);
 
 impl SidecarTargets {
     /// Looks at every name before anything is written.
-    pub(super) fn of(plan: &ExportPlan, place: &Place, sources: &[FileIdentity]) -> Result<Self, Failure> {
+    pub(super) fn of(
+        plan: &ExportPlan,
+        place: &Place,
+        sources: &[FileIdentity],
+        readers: Readers,
+    ) -> Result<Self, Failure> {
         let artifact = match place {
             Place::File(target) => Some(target.path().to_path_buf()),
             Place::Stdout | Place::Device(_) => None,
         };
-        let target = |path| Target::new(path, plan.overwrite).forbid(sources.iter().cloned());
+        let target = |path| {
+            let target = Target::new(path, plan.overwrite).forbid(sources.iter().cloned());
+            target.readable_by(readers)
+        };
         let beside = |suffix| artifact.as_deref().map(|path| target(with_suffix(path, suffix)));
         let [bmap, sums, manifest] = SUFFIXES.map(beside);
         let usual: Vec<Target> = [&bmap, &sums, &manifest].into_iter().flatten().cloned().collect();
@@ -77,11 +85,7 @@ impl SidecarTargets {
                 usual.iter().try_for_each(check)?;
                 Vec::new()
             }
-            // What may not be written, a source or a folder, is nothing of an artifact's.
-            Overwrite::Replace => {
-                let all = usual.into_iter().chain(manifest.clone()).filter(|target| check(target).is_ok());
-                all.map(|target| target.path().to_path_buf()).collect()
-            }
+            Overwrite::Replace => stale_of(usual.into_iter().chain(manifest.clone()))?,
         };
         Ok(Self { bmap, sums, manifest, artifact, stale })
     }
@@ -106,6 +110,20 @@ impl SidecarTargets {
             artifact: self.artifact.as_deref().and_then(Path::file_name).unwrap_or_default().to_owned(),
         })
     }
+}
+
+/// Those that an artifact may have had. What may not be written, a source or a folder, is nothing of an artifact's; what
+/// can not be looked at may be.
+fn stale_of(targets: impl Iterator<Item = Target>) -> Result<Vec<PathBuf>, ExportError> {
+    let mut stale = Vec::new();
+    for target in targets {
+        match target.check() {
+            Ok(()) => stale.push(target.path().to_path_buf()),
+            Err(SinkError::Target(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(stale)
 }
 
 impl OpenSidecars {

@@ -11,7 +11,7 @@ use crate::args::VerifyArgs;
 use crate::commands::print_json;
 use crate::failure::{Failure, disk_hint, with_sources};
 use crate::proof::{self, StockCommand};
-use crate::terminal::{printable, say};
+use crate::terminal::{printable, say, shortened};
 use crate::units::show_size;
 
 /// Ranges that are named one by one; a copy of another disk has thousands.
@@ -151,7 +151,7 @@ pub(super) fn mismatch(verified: &Verified<'_>) -> String {
             lines.push("hint: the file was damaged, or used by something that writes to it".to_owned());
         }
         Verdict::Unreadable(error) => {
-            let why = printable(&with_sources(error.as_ref()));
+            let why = printable(&shortened(&with_sources(error.as_ref())));
             lines.push(format!("error: `{image}` cannot be read as a disk: {why}"));
             lines.extend(disk_hint(error).map(|hint| format!("hint: {}", printable(&hint))));
         }

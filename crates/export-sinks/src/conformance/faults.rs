@@ -9,32 +9,64 @@ use vhdx_format::FileOffset;
 use crate::sink::{Room, Stage, WriteAt};
 use crate::{Doing, Place, SinkError};
 
+/// What becomes of the step that is hit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// The medium does not answer.
+    Io,
+    /// There is no room.
+    Full,
+    /// A signal comes before anything is done. Of single system calls only: who does more than one makes them again.
+    Interrupted,
+    /// A write takes a part. Of single system calls only.
+    Short,
+}
+
+impl Kind {
+    fn error(self) -> io::Error {
+        match self {
+            Self::Io => io::Error::other("injected"),
+            Self::Full => io::ErrorKind::StorageFull.into(),
+            Self::Interrupted | Self::Short => io::ErrorKind::Interrupted.into(),
+        }
+    }
+}
+
 /// Counts down to a failure; clones share the count.
 #[derive(Clone, Debug)]
-pub(crate) struct Faults(Arc<AtomicU64>);
+pub(crate) struct Faults {
+    left: Arc<AtomicU64>,
+    kind: Kind,
+}
 
 impl Faults {
     /// Everything succeeds.
     pub(crate) fn none() -> Self {
-        Self::at(u64::MAX)
+        Self::at(u64::MAX, Kind::Io)
     }
 
     /// The `nth` step fails, counted from 0.
-    pub(crate) fn at(nth: u64) -> Self {
-        Self(Arc::new(AtomicU64::new(nth)))
+    pub(crate) fn at(nth: u64, kind: Kind) -> Self {
+        Self { left: Arc::new(AtomicU64::new(nth)), kind }
     }
 
     /// Counts anew: the `nth` step from now on fails.
     #[cfg(target_os = "linux")]
     pub(crate) fn restart(&self, nth: u64) {
-        self.0.store(nth, Ordering::Relaxed);
+        self.left.store(nth, Ordering::Relaxed);
+    }
+
+    /// Whether the step that fails has come.
+    pub(crate) fn has_struck(&self) -> bool {
+        self.left.load(Ordering::Relaxed) > u64::MAX / 2
+    }
+
+    fn strikes(&self) -> bool {
+        self.left.fetch_sub(1, Ordering::Relaxed) == 0
     }
 
     pub(crate) fn step(&self) -> io::Result<()> {
-        match self.0.fetch_sub(1, Ordering::Relaxed) {
-            0 => Err(io::Error::other("injected")),
-            _ => Ok(()),
-        }
+        if self.strikes() { Err(self.kind.error()) } else { Ok(()) }
     }
 
     fn step_placed(&self, doing: Doing) -> Result<(), SinkError> {
@@ -112,12 +144,18 @@ pub(crate) struct FaultyOut<W> {
 
 impl<W: Write> Write for FaultyOut<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.faults.step()?;
-        self.inner.write(bytes)
+        match self.faults.strikes() {
+            false => self.inner.write(bytes),
+            true if self.faults.kind == Kind::Short => self.inner.write(&bytes[..bytes.len().div_ceil(3)]),
+            true => Err(self.faults.kind.error()),
+        }
     }
 
+    /// No system call of a file or a pipe, which have nothing to flush.
     fn flush(&mut self) -> io::Result<()> {
-        self.faults.step()?;
+        if matches!(self.faults.kind, Kind::Io | Kind::Full) {
+            self.faults.step()?;
+        }
         self.inner.flush()
     }
 }

@@ -20,11 +20,11 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use vhdx_format::VirtualDisk;
 
-use self::faults::Faults;
+use self::faults::{Faults, Kind};
 use self::model::{Fill, ModelDisk, disks};
 use crate::{
     Cancel, DigestChoice, Export, ExportError, NoProgress, Options, Progress, RunDigest, Sha256Digest, Sink,
-    Tally, export,
+    SinkError, SpaceError, Tally, export,
 };
 
 /// A sink under test, with a place to write to.
@@ -135,14 +135,38 @@ pub(crate) fn any_failed_step_leaves_nothing<S: Subject>(subject: &S) {
         (1 << 20, Fill::Specks),
         (512, Fill::Noise),
     ]);
-    let mut nth = 0;
-    while let Err(error) = run(subject, &disk, &Faults::at(nth), 2) {
-        assert!(matches!(error, ExportError::Sink(_)), "{error}");
-        assert!(subject.is_clean(), "after step {nth} failed");
-        nth += 1;
+    for kind in [Kind::Io, Kind::Full] {
+        let mut nth = 0;
+        while let Err(error) = run(subject, &disk, &Faults::at(nth, kind), 2) {
+            let is_full = matches!(error, ExportError::Sink(SinkError::Space(SpaceError::Full { .. })));
+            assert!(matches!(error, ExportError::Sink(_)) && is_full == (kind == Kind::Full), "{error}");
+            assert!(subject.is_clean(), "after step {nth} failed");
+            nth += 1;
+        }
+        assert!(nth > 4, "only {nth} steps could fail");
+        assert!(subject.content(&subject.artifact().unwrap(), &disk) == disk.content);
     }
-    assert!(nth > 4, "only {nth} steps could fail");
-    assert!(subject.content(&subject.artifact().unwrap(), &disk) == disk.content);
+}
+
+/// Of streams, whose single writes the system may interrupt or cut short.
+pub(crate) fn what_the_system_did_in_part_is_gone_on_with<S: Subject>(subject: &S) {
+    let disk = ModelDisk::new(&[(5 << 20, Fill::Noise), (70 << 10, Fill::Hole), (512, Fill::Noise)]);
+    run(subject, &disk, &Faults::none(), 2).unwrap();
+    let expected = subject.artifact().unwrap();
+    for kind in [Kind::Interrupted, Kind::Short] {
+        let mut nth = 0;
+        loop {
+            let faults = Faults::at(nth, kind);
+            let done = run(subject, &disk, &faults, 2).unwrap();
+            assert!(subject.artifact().unwrap() == expected, "{kind:?} at write {nth}");
+            assert_eq!(done.artifact.unwrap().sha256, Sha256Digest::of(&expected));
+            if !faults.has_struck() {
+                break;
+            }
+            nth += 1;
+        }
+        assert!(nth > 1, "only {nth} writes");
+    }
 }
 
 pub(crate) fn any_failed_read_leaves_nothing<S: Subject>(subject: &S) {

@@ -11,7 +11,7 @@ use vhdx_format::writer::{Allocation, Identities};
 
 use super::faults::{Faults, FaultyOut, FaultyStage};
 use super::model::ModelDisk;
-use super::{Subject, conformance};
+use super::{Subject, conformance, what_the_system_did_in_part_is_gone_on_with as goes_on};
 use crate::compressed::{self, ArtifactDigest, CompressedFile, CompressedStream};
 use crate::raw::{self, RawFile, RawStream};
 use crate::vhdx::{self, ImageOptions, VhdxFile, VhdxStream};
@@ -32,6 +32,16 @@ conformance!(vhdx_file_unallocated, images(Files::unallocated(), 2, Allocation::
 conformance!(vhdx_file_fixed_unallocated, images(Files::unallocated(), 8, Allocation::Fixed));
 conformance!(vhdx_stream_dynamic, images(Streams::default(), 2, Allocation::Dynamic));
 conformance!(vhdx_stream_fixed, images(Streams::default(), 1, Allocation::Fixed));
+
+#[test]
+fn what_the_system_did_in_part_is_gone_on_with() {
+    goes_on(&RawStreams(Streams::default()));
+    for compression in ["zstd:3", "gzip:1", "xz:0"] {
+        goes_on(&frames(Streams::default(), compression));
+    }
+    goes_on(&images(Streams::default(), 2, Allocation::Dynamic));
+    goes_on(&images(Streams::default(), 1, Allocation::Fixed));
+}
 
 /// Where file sinks write.
 pub(crate) struct Files {

@@ -45,8 +45,8 @@ pub(super) fn open(target: &DeviceTarget, need: u64) -> Result<BlockDevice, Sink
     if number_of(path, &opened)? != number {
         return Err(DeviceError::Replaced(path.clone()).into());
     }
-    let sector_size =
-        rustix::fs::ioctl_blksszget(&file).map_err(|error| failed(Doing::Inspect, path, error.into()))?;
+    let sector_size = retry_on_intr(|| rustix::fs::ioctl_blksszget(&file))
+        .map_err(|error| failed(Doing::Inspect, path, error.into()))?;
     let device = BlockDevice { file, path: path.clone(), sector_size };
     let have = device.byte_len().map_err(|error| failed(Doing::Inspect, path, error))?;
     if have < need {

@@ -81,12 +81,19 @@ impl SparseFile {
     #[must_use]
     pub fn read(&self, at: u64, len: usize) -> Vec<u8> {
         let mut bytes = vec![0; len];
-        for (number, in_page, in_bytes) in pieces(at, len) {
-            if let Some(page) = self.pages.get(&number) {
-                bytes[in_bytes].copy_from_slice(&page[in_page]);
-            }
-        }
+        self.copy_pages(at, &mut bytes);
         bytes
+    }
+
+    /// Copies what is kept of the bytes from `at` on over `buf`, and leaves the rest of it alone.
+    fn copy_pages(&self, at: u64, buf: &mut [u8]) {
+        let end = at.saturating_add(buf.len() as u64);
+        for (number, page) in self.pages.range(at / PAGE_LEN..end.div_ceil(PAGE_LEN)) {
+            let page_at = number * PAGE_LEN;
+            let (from, to) = (at.max(page_at), end.min(page_at + PAGE_LEN));
+            let in_page = (from - page_at) as usize..(to - page_at) as usize;
+            buf[(from - at) as usize..(to - at) as usize].copy_from_slice(&page[in_page]);
+        }
     }
 
     /// Offsets of the 4 KiB pages that are kept, ascending. Every byte outside them is zero.
@@ -114,7 +121,8 @@ impl ReadAt for SparseFile {
         if end.is_none() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        buf.copy_from_slice(&self.read(at.0, buf.len()));
+        buf.fill(0);
+        self.copy_pages(at.0, buf);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use limits::Limit;
 use limits::image::FILE_LEN_MAX;
 use uuid::Uuid;
-use vhdx_format::forge::{SparseFile, edit_header};
+use vhdx_format::forge::{SparseFile, edit, edit_header};
 use vhdx_format::{FileOffset, ImageError, Problem, ReadAt, Structure, Unsupported};
 
 use crate::support::{
@@ -128,6 +128,24 @@ fn sequence_numbers_compare_as_64_unsigned_bits() {
     image.sequence_numbers = [u64::MAX, 1];
     let layer = open(&image.build()).expect("an image");
     assert_eq!(layer.outline().header().sequence_number, u64::MAX);
+}
+
+/// No torn write leaves a header that is one in all but its checksum, so a newer one that names another log counts.
+#[test]
+fn a_damaged_header_that_names_another_log_and_is_newer_is_not_passed_over() {
+    let damaged = |log: u8, number: u64| {
+        let mut file = dynamic().build();
+        edit_header(&mut file, 1, |header| {
+            put(header, 8, number);
+            header[48..64].fill(log);
+        });
+        edit(&mut file, HEADERS[1], 80, |header| header[79] ^= 1);
+        file
+    };
+    assert_reads(&damaged(0, 8), &dynamic());
+    assert_reads(&damaged(1, 6), &dynamic());
+    let error = open(&damaged(1, 8)).expect_err("a log that may count");
+    assert!(error.to_string().starts_with("header 2 at 0x20000: checksum expected"), "{error}");
 }
 
 /// A source whose reads fail from some moment on.

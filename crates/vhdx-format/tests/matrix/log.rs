@@ -2,7 +2,7 @@
 
 use limits::image::{FILE_LEN_MAX, LOG_CHECKSUM_LAPS_MAX};
 use uuid::{Uuid, uuid};
-use vhdx_format::forge::{Change, Image, LogEntry, Ring, SparseFile, edit_header, with_checksum};
+use vhdx_format::forge::{Change, Image, LogEntry, Ring, SparseFile, edit_header, torn, with_checksum};
 use vhdx_format::{LogState, Problem, Structure};
 
 use crate::support::{
@@ -48,6 +48,18 @@ fn a_dirty_log_without_a_valid_entry_is_never_taken_for_clean() {
     assert_no_sequence(&with_ring(&dynamic(), &vec![0xFF; 1 << 20]));
     let foreign = LogEntry { log: Uuid::max(), ..entry(1, Vec::new()) };
     assert_no_sequence(&with_ring(&dynamic(), &foreign.to_bytes()));
+}
+
+/// Each of them would be the newest without the other, and they leave different files behind.
+#[test]
+fn two_newest_entries_of_one_number_are_no_choice() {
+    let at = |sector: u32, number| LogEntry { tail: sector * 4096, ..entry(number, Vec::new()) }.to_bytes();
+    let rivals = [at(0, 5), vec![0; 4096], at(2, 5)].concat();
+    assert_corrupt(&with_ring(&dynamic(), &rivals), Structure::Log, LOG, Problem::AmbiguousLog(5));
+    let newer = [rivals.clone(), vec![0; 4096], at(4, 6)].concat();
+    assert_eq!(replayed(&with_ring(&dynamic(), &newer)), (1, 6));
+    let newer_before = [at(0, 6), vec![0; 4096], rivals[8192..].to_vec(), vec![0; 4096], at(4, 5)].concat();
+    assert_eq!(replayed(&with_ring(&dynamic(), &newer_before)), (1, 6));
 }
 
 #[test]
@@ -162,9 +174,22 @@ fn the_sequence_with_the_newest_head_is_the_active_one() {
     let gap = vec![0; 4096];
     let ring = [at(7, 0), at(8, 0), gap.clone(), at(20, 0x3000), gap, at(3, 0x5000), at(4, 0x5000)].concat();
     assert_eq!(replayed(&with_ring(&dynamic(), &ring)), (1, 20));
-    // The newest one is unusable where its tail is not in it.
-    let ring = [at(7, 0), at(8, 0), vec![0; 4096], at(20, 0)].concat();
+    // A torn one behind the newest is what a crash leaves.
+    let ring = [at(7, 0), at(8, 0), torn(at(9, 0))].concat();
     assert_eq!(replayed(&with_ring(&dynamic(), &ring)), (2, 8));
+}
+
+/// Entries 7 to 10 were written, and 9 was damaged since. What 7 and 8 say is a disk of the past.
+#[test]
+fn an_entry_that_is_newer_than_the_active_sequence_proves_that_others_were_lost() {
+    let at = |sequence_number| entry(sequence_number, Vec::new()).to_bytes();
+    let ring = [at(7), at(8), torn(at(9)), at(10)].concat();
+    let lost = Problem::LostEntry { newer: 10, head: 8 };
+    assert_corrupt(&with_ring(&dynamic(), &ring), Structure::Log, LOG + 0x3000, lost);
+    // Not where the newest one needs none of those before it.
+    let free = LogEntry { tail: 0x3000, ..entry(10, Vec::new()) }.to_bytes();
+    let ring = [at(7), at(8), torn(at(9)), free].concat();
+    assert_eq!(replayed(&with_ring(&dynamic(), &ring)), (1, 10));
 }
 
 #[test]

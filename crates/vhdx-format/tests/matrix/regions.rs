@@ -21,6 +21,20 @@ fn entry_at(number: usize) -> u64 {
     TABLES[0] + entry(number) as u64
 }
 
+/// What lies behind the entries says nothing, so it may differ.
+#[test]
+fn two_valid_tables_that_name_other_regions_are_not_believed() {
+    let mut file = dynamic().build();
+    edit_region_table(&mut file, 1, |table| table[65_535] = 1);
+    assert_reads(&file, &dynamic());
+    for at in [entry(0) + 18, entry(1) + 28] {
+        let mut file = dynamic().build();
+        edit_region_table(&mut file, 1, |table| table[at] ^= 1);
+        let second = Structure::RegionTable(2);
+        assert_corrupt(&file, second, TABLES[1], Problem::AmbiguousRegionTables);
+    }
+}
+
 fn with_region(required: u32) -> Image {
     let mut image = dynamic();
     image.extra_regions.push(Region { id: UNKNOWN, required, len: 1 << 20, bytes: vec![1] });
@@ -147,7 +161,9 @@ fn regions_and_log_do_not_overlap() {
 #[test]
 fn a_region_that_reaches_into_the_next_overlaps_it() {
     let mut file = dynamic().build();
-    edit_region_table(&mut file, 0, |table| table[entry(1) + 26] = 0x20);
+    for which in 0..2 {
+        edit_region_table(&mut file, which, |table| table[entry(1) + 26] = 0x20);
+    }
     let problem = Problem::Overlap { other: Structure::MetadataTable, other_at: FileOffset(METADATA) };
     assert_corrupt(&file, Structure::Bat, BAT, problem);
 }

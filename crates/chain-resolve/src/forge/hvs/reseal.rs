@@ -29,7 +29,7 @@ fn reseal_table(bytes: &mut [u8], at: usize, len: usize) {
     seal_at(bytes, at, 10, 6);
     let end = at.saturating_add(len).min(bytes.len());
     let mut pos = at.saturating_add(10);
-    while pos + 21 <= end {
+    while end.saturating_sub(pos) >= 21 {
         let size = u32_at(bytes, pos + 2);
         if size < 21 || size > end - pos {
             break;
@@ -53,4 +53,18 @@ fn u32_at(bytes: &[u8], at: usize) -> usize {
 fn u64_at(bytes: &[u8], at: usize) -> usize {
     let field = bytes.get(at..at.saturating_add(8)).and_then(|field| field.try_into().ok());
     field.map_or(0, u64::from_le_bytes) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forge::hvs::Container;
+
+    #[test]
+    fn a_table_at_the_end_of_all_numbers_is_left_alone() {
+        let mut bytes = Container::of(&[]).build();
+        bytes[0x2000 + 8 + 5..][..8].fill(0xFF);
+        assert_eq!(bytes[0x2008], 2, "the first slot lists a key table");
+        reseal(&mut bytes);
+    }
 }

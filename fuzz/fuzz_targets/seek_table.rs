@@ -1,0 +1,4 @@
+//! See `vhdx_export_fuzz::seek_table`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| vhdx_export_fuzz::seek_table(bytes));
