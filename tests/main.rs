@@ -18,6 +18,8 @@ mod check_damaged;
 #[cfg(test)]
 mod damaged;
 #[cfg(test)]
+mod delivery;
+#[cfg(test)]
 mod devices;
 #[cfg(test)]
 mod digests;

@@ -1,11 +1,13 @@
 //! One file per command: each runs a plan through the libraries and prints the result.
 
 pub(crate) mod check;
+pub(crate) mod completions;
 pub(crate) mod export;
 pub(crate) mod hash;
 pub(crate) mod info;
 mod info_configuration;
 pub(crate) mod list;
+pub(crate) mod man_pages;
 pub(crate) mod map;
 pub(crate) mod tree;
 pub(crate) mod verify;
