@@ -23,6 +23,8 @@ mod confinement;
 #[cfg(test)]
 mod damaged;
 #[cfg(test)]
+mod delivery;
+#[cfg(test)]
 mod devices;
 #[cfg(test)]
 mod digests;

@@ -1,16 +1,21 @@
-//! The command line as it is typed. What it means is for `plan.rs`.
+//! The command line as it is typed. What it means is for `plan.rs`; what is told of it besides the options, examples above
+//! all, is in `help/pages.rs`.
 
-use std::num::{NonZeroU64, NonZeroUsize};
+mod batch;
+
 use std::path::PathBuf;
 
 use chain_resolve::CacheUse;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
 use export_sinks::Compression;
 use limits::{Limit, Limits, Unit};
 use vhdx_format::SectorSize;
 
-use crate::commands::batch::Shard;
-use crate::units;
+pub(crate) use self::batch::{
+    BatchArgs, BatchCommand, BatchPlanArgs, BatchRunArgs, BatchStatusArgs, LogFormat,
+};
+use crate::{help, units};
 
 /// The disk of a Hyper-V checkpoint as one image.
 #[derive(Debug, Parser)]
@@ -18,12 +23,6 @@ use crate::units;
     name = "vhdx-export",
     version,
     about = "Flatten a chain of VHDX images into one, without Hyper-V and without touching the source",
-    long_about = "Reads the folder of a Hyper-V VM, or a backup copy of one, and writes the disk as of one checkpoint \
-                  into a single VHDX, raw or compressed image, or onto a device, with digests and a manifest by which \
-                  a copy can be verified anywhere. Sources are opened read-only; a dirty log is replayed in memory. \
-                  No file appears under the target's name until it is complete and durable.",
-    after_help = EXAMPLES,
-    after_long_help = EXAMPLES_AND_CODES,
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true
 )]
@@ -55,14 +54,22 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Export many disks, unattended: plan them, run the plan, sum up
     Batch(BatchArgs),
+    /// Print a script that lets a shell complete commands and options
+    Completions(CompletionsArgs),
+    /// Write the man pages of all commands into a folder, for packages
+    ///
+    /// The folder is no option: a source of this name, typed with --out, is refused, not taken for a folder.
+    #[command(hide = true)]
+    ManPages(ManPagesArgs),
 }
 
 /// Which disk, in which state.
 #[derive(Debug, Args)]
+#[command(next_help_heading = help::WHAT)]
 pub(crate) struct SourceArgs {
     /// A VM folder or a folder of VMs, a .vmcx or .xml, a disk file (.vhdx, .avhdx, .raw, .img, .raw.zst), or a device
     /// [default: `$VHDX_EXPORT_SOURCE`, else `.`]
-    #[arg(value_name = "SOURCE")]
+    #[arg(value_name = "SOURCE", help_heading = None::<&str>)]
     pub(crate) source: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) choice: ChoiceArgs,
@@ -70,21 +77,31 @@ pub(crate) struct SourceArgs {
 
 /// Which disk of a source, in which state.
 #[derive(Clone, Default, Debug, Args)]
+#[command(next_help_heading = help::WHAT)]
 pub(crate) struct ChoiceArgs {
     /// The VM, by name or GUID; needed where a folder holds several
     #[arg(long, value_name = "VM")]
     pub(crate) vm: Option<String>,
     /// The state: a checkpoint's name or GUID, @current, @latest, #N of `list`, or a disk file's name
+    ///
+    /// `@current` is the running state, which no checkpoint names, and `@latest` the checkpoint that was taken last. Of a
+    /// GUID the beginning is enough. A VM without checkpoints needs none of it; one with checkpoints stops with the list of
+    /// them. What fits more than once is listed, never picked.
     #[arg(long, value_name = "X")]
     pub(crate) checkpoint: Option<String>,
     /// The disk: scsi0:1, ide0:0, or the name of its base image without suffix
+    ///
+    /// `web01` is the disk of web01.vhdx and all that is built on it. Needed where a VM has several and one file is written.
     #[arg(long, value_name = "D")]
     pub(crate) disk: Option<String>,
     /// Another folder in which parents may be found, by identity; may be repeated
-    #[arg(long, value_name = "DIR")]
+    ///
+    /// Parents are looked for where the child says, then anywhere below the source and these folders, by their
+    /// `DataWriteGuid`, whatever they are called. A file that does not match is never used.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) parent_dir: Vec<PathBuf>,
     /// Bytes in a logical sector of a raw source, which does not say: 512 or 4096 [default: 512, or the device's]
-    #[arg(long, value_name = "BYTES", value_parser = sector_size)]
+    #[arg(long, value_name = "BYTES", value_parser = sector_size, hide_short_help = true)]
     pub(crate) sector_size: Option<SectorSize>,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
@@ -96,15 +113,19 @@ fn sector_size(text: &str) -> Result<SectorSize, &'static str> {
 
 /// Which folder, and which VM in it.
 #[derive(Debug, Args)]
+#[command(next_help_heading = help::WHAT)]
 pub(crate) struct FolderArgs {
     /// A VM folder or a folder of VMs, a .vmcx or .xml, or a disk file [default: `$VHDX_EXPORT_SOURCE`, else `.`]
-    #[arg(value_name = "SOURCE")]
+    #[arg(value_name = "SOURCE", help_heading = None::<&str>)]
     pub(crate) source: Option<PathBuf>,
     /// Only this VM, by name or GUID
     #[arg(long, value_name = "VM")]
     pub(crate) vm: Option<String>,
     /// Another folder in which parents may be found, by identity; may be repeated
-    #[arg(long, value_name = "DIR")]
+    ///
+    /// Parents are looked for where the child says, then anywhere below the source and these folders, by their
+    /// `DataWriteGuid`, whatever they are called. A file that does not match is never used.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) parent_dir: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
@@ -116,7 +137,7 @@ pub(crate) struct ListArgs {
     #[command(flatten)]
     pub(crate) folder: FolderArgs,
     /// Print a JSON document
-    #[arg(long)]
+    #[arg(long, help_heading = help::SAID)]
     pub(crate) json: bool,
 }
 
@@ -126,13 +147,13 @@ pub(crate) struct TreeArgs {
     #[command(flatten)]
     pub(crate) folder: FolderArgs,
     /// How to draw it
-    #[arg(short = 'O', long, value_enum, default_value_t = TreeFormat::Text)]
+    #[arg(short = 'O', long, value_enum, default_value_t = TreeFormat::Text, help_heading = help::SAID)]
     pub(crate) format: TreeFormat,
     /// The same as --format json
-    #[arg(long, conflicts_with = "format")]
+    #[arg(long, conflicts_with = "format", help_heading = help::SAID)]
     pub(crate) json: bool,
     /// Draw with ASCII characters only [default: if the locale is not UTF-8]
-    #[arg(long)]
+    #[arg(long, help_heading = help::SAID)]
     pub(crate) ascii: bool,
 }
 
@@ -160,51 +181,64 @@ pub(crate) struct ExportArgs {
     pub(crate) source: SourceArgs,
     /// The image to write, - for standard output, a folder (existing, or ending in /) for all disks, or with --device a
     /// block device
-    #[arg(short, long, value_name = "PATH", required = true)]
+    ///
+    /// In a folder, files are called `VM_CHECKPOINT_DISK.vhdx`. An image is written as NAME.partial, and has its name only
+    /// when it is complete and on stable storage.
+    #[arg(short, long, value_name = "PATH", required = true, help_heading = help::WHERE)]
     pub(crate) out: Option<PathBuf>,
     /// Format of the image [default: by the suffix: .vhdx, .raw, .img, .raw.zst, .raw.gz or .raw.xz]
-    #[arg(short = 'O', long, value_enum, ignore_case = true)]
+    #[arg(short = 'O', long, value_enum, ignore_case = true, help_heading = help::WHERE)]
     pub(crate) format: Option<Format>,
     /// How to compress: zstd:1 to 22, gzip:1 to 9, xz:0 to 9 [default: zstd:3, gzip:6 or xz:6, by the format]
-    #[arg(long, value_name = "HOW")]
+    #[arg(long, value_name = "HOW", hide_short_help = true, help_heading = help::WHERE)]
     pub(crate) compress: Option<Compression>,
     /// Write onto the block device that --out names, and read it back
-    #[arg(long)]
+    ///
+    /// Refused if the device is mounted, held, open elsewhere or too small, or if it shares bytes with a source. What is
+    /// zero on the disk is really zeroed.
+    #[arg(long, help_heading = help::WHERE, hide_short_help = true)]
     pub(crate) device: bool,
     /// Digests of the disk's content: sha256, blksum, or none
     #[arg(long, value_enum, value_name = "WHICH", value_delimiter = ',', default_value = "sha256,blksum")]
+    #[arg(help_heading = help::PROOF, hide_short_help = true)]
     pub(crate) digest: Vec<Digest>,
     /// Where to write the manifest, or none [default: beside the image, as NAME.manifest.json]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", help_heading = help::PROOF, hide_short_help = true)]
     pub(crate) manifest: Option<PathBuf>,
     /// Write NAME.sha256 beside the image, for `sha256sum -c`
-    #[arg(long)]
+    #[arg(long, help_heading = help::PROOF, hide_short_help = true)]
     pub(crate) sums: bool,
     /// Write NAME.bmap beside the image, for `bmaptool copy`
-    #[arg(long)]
+    #[arg(long, help_heading = help::PROOF, hide_short_help = true)]
     pub(crate) bmap: bool,
     /// Size of a VHDX block, 1M to 256M [default: 2M, more for disks over 4 TiB]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", hide_short_help = true, help_heading = help::WHERE)]
     pub(crate) block_size: Option<String>,
     /// Write a fixed VHDX, every block allocated
-    #[arg(long)]
+    #[arg(long, hide_short_help = true, help_heading = help::WHERE)]
     pub(crate) fixed: bool,
     /// Identity of the disk in a VHDX: a new one, or the source's to replace it
-    #[arg(long, value_enum, value_name = "WHICH", default_value_t = DiskId::New)]
+    #[arg(help_heading = help::WHERE)]
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t = DiskId::New, hide_short_help = true)]
     pub(crate) disk_id: DiskId,
     /// Replace the target if it exists
-    #[arg(short, long)]
+    ///
+    /// A source is never replaced, nor is a configuration or an image that others are built on.
+    #[arg(short, long, help_heading = help::WHERE)]
     pub(crate) force: bool,
     /// Start even if the target's file system seems too small, as one that compresses may
-    #[arg(long)]
+    #[arg(long, help_heading = help::HOW, hide_short_help = true)]
     pub(crate) no_space_check: bool,
     /// Share blocks with the sources where the file system can (raw and VHDX files), or fail, or never
+    ///
+    /// A file that shares takes next to no room, and stays what it is when the sources go or change.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = Reflink::Auto)]
+    #[arg(help_heading = help::HOW, hide_short_help = true)]
     pub(crate) reflink: Reflink,
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
     /// Print the result as a JSON document
-    #[arg(long)]
+    #[arg(long, help_heading = help::SAID)]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) talk: TalkArgs,
@@ -216,13 +250,13 @@ pub(crate) struct InfoArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     /// Every image of the chain, leaf first
-    #[arg(long)]
+    #[arg(long, help_heading = help::WHAT)]
     pub(crate) chain: bool,
     /// Every key of a VM configuration or of another store of Hyper-V (.vmcx, .vmrs, .xml)
-    #[arg(long, conflicts_with = "chain")]
+    #[arg(long, conflicts_with = "chain", help_heading = help::WHAT)]
     pub(crate) keys: bool,
     /// Print a JSON document; of images with the field names of `qemu-img info`
-    #[arg(long)]
+    #[arg(long, help_heading = help::SAID)]
     pub(crate) json: bool,
 }
 
@@ -232,7 +266,7 @@ pub(crate) struct MapArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     /// Print a JSON document, with the field names of `qemu-img map`
-    #[arg(long)]
+    #[arg(long, help_heading = help::SAID)]
     pub(crate) json: bool,
 }
 
@@ -242,7 +276,7 @@ pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) folder: FolderArgs,
     /// Print a JSON document
-    #[arg(long)]
+    #[arg(long, help_heading = help::SAID)]
     pub(crate) json: bool,
 }
 
@@ -250,17 +284,18 @@ pub(crate) struct CheckArgs {
 #[derive(Debug, Args)]
 pub(crate) struct HashArgs {
     /// Any number of folders, disk files or devices, as an export takes them [default: `$VHDX_EXPORT_SOURCE`, else `.`]
-    #[arg(value_name = "SOURCE")]
+    #[arg(value_name = "SOURCE", help_heading = None::<&str>)]
     pub(crate) sources: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) choice: ChoiceArgs,
     /// Which digests: sha256, blksum
+    #[arg(help_heading = help::PROOF)]
     #[arg(long, value_enum, value_name = "WHICH", value_delimiter = ',', default_value = "sha256,blksum")]
     pub(crate) digest: Vec<Digest>,
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
     /// Print a JSON document
-    #[arg(long)]
+    #[arg(long, help_heading = help::SAID)]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) talk: TalkArgs,
@@ -270,34 +305,58 @@ pub(crate) struct HashArgs {
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// The copy: a raw image, a device, a .raw.zst, a VHDX, or - for the bare bytes on standard input
-    #[arg(value_name = "IMAGE")]
+    #[arg(value_name = "IMAGE", help_heading = None::<&str>)]
     pub(crate) image: PathBuf,
     /// The manifest of the export [default: IMAGE.manifest.json]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", help_heading = help::PROOF)]
     pub(crate) manifest: Option<PathBuf>,
     /// Compare a sample of ranges only, which finds gross damage and proves nothing
-    #[arg(long)]
+    #[arg(long, help_heading = help::PROOF)]
     pub(crate) quick: bool,
     /// Another folder in which parents of a VHDX may be found, by identity; may be repeated
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = help::WHAT)]
     pub(crate) parent_dir: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
     /// Print a JSON document
-    #[arg(long)]
+    #[arg(long, help_heading = help::SAID)]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) talk: TalkArgs,
 }
 
+/// Behind every other option of its headline: it is long.
+const LAST: usize = 1000;
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell that is to read the script
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+/// Arguments of `man-pages`.
+#[derive(Debug, Args)]
+pub(crate) struct ManPagesArgs {
+    /// Where to write them; made if it is not there
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) folder: PathBuf,
+    /// The date that stands in the pages
+    #[arg(long, value_name = "YYYY-MM-DD", default_value = "")]
+    pub(crate) date: String,
+}
+
 /// What a file may ask for.
 #[derive(Clone, Default, Debug, Args)]
+#[command(next_help_heading = help::WHAT)]
 pub(crate) struct LimitArgs {
     /// Raise a limit on what is read, for a file that is known to be sound: chain-depth, locator-pairs, metadata-size,
     /// log-size, names-scanned, configuration-size, manifest-size; may be repeated
     #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = raised_limit, long_help = limits_help())]
+    #[arg(display_order = LAST, hide_short_help = true)]
     raised: Vec<RaisedLimit>,
 }
 
@@ -361,170 +420,12 @@ fn show_limit(limit: Limit, value: u64) -> String {
     }
 }
 
-/// Arguments of `batch`.
-#[derive(Debug, Args)]
-pub(crate) struct BatchArgs {
-    #[command(subcommand)]
-    pub(crate) command: BatchCommand,
-}
-
-/// What to do with many disks.
-#[derive(Debug, Subcommand)]
-pub(crate) enum BatchCommand {
-    /// Print a line for each disk that can be exported from some folders, and for each problem
-    Plan(BatchPlanArgs),
-    /// Export what the lines say, except what is done already
-    Run(BatchRunArgs),
-    /// Say how far it is, from manifests and results
-    Status(BatchStatusArgs),
-}
-
-/// Arguments of `batch plan`.
-#[derive(Debug, Args)]
-pub(crate) struct BatchPlanArgs {
-    /// Folders of VMs, of one VM, or of disk files
-    #[arg(value_name = "FOLDER", required = true)]
-    pub(crate) folders: Vec<PathBuf>,
-    /// The state of each VM: @current, @latest, or a checkpoint's name [default: @current of VMs without checkpoints]
-    #[arg(long, value_name = "X")]
-    pub(crate) checkpoint: Option<String>,
-    /// The folder that the images go to, named after VM, checkpoint and disk
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out_dir: PathBuf,
-    #[command(flatten)]
-    pub(crate) image: ImageArgs,
-    /// Another folder in which parents may be found, by identity; may be repeated
-    #[arg(long, value_name = "DIR")]
-    pub(crate) parent_dir: Vec<PathBuf>,
-    #[command(flatten)]
-    pub(crate) limits: LimitArgs,
-    /// Print the lines only
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
-}
-
-/// What kind of images a plan is for.
-#[derive(Debug, Args)]
-pub(crate) struct ImageArgs {
-    /// Format of the images [default: vhdx]
-    #[arg(short = 'O', long, value_enum, ignore_case = true)]
-    pub(crate) format: Option<Format>,
-    /// How to compress, as for an export
-    #[arg(long, value_name = "HOW")]
-    pub(crate) compress: Option<Compression>,
-    /// Digests of the disks' content, as for an export [default: sha256,blksum]
-    #[arg(long, value_name = "WHICH")]
-    pub(crate) digest: Option<String>,
-    /// Size of a VHDX block, as for an export
-    #[arg(long, value_name = "SIZE")]
-    pub(crate) block_size: Option<String>,
-    /// Fixed VHDX images, every block allocated
-    #[arg(long)]
-    pub(crate) fixed: bool,
-    /// Identity of the disks in VHDX images, as for an export [default: new]
-    #[arg(long, value_name = "WHICH")]
-    pub(crate) disk_id: Option<String>,
-    /// Write NAME.sha256 beside each image
-    #[arg(long)]
-    pub(crate) sums: bool,
-    /// Write NAME.bmap beside each image
-    #[arg(long)]
-    pub(crate) bmap: bool,
-}
-
-/// Arguments of `batch run`.
-#[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag as it is typed")]
-pub(crate) struct BatchRunArgs {
-    /// The jobs: lines of `batch plan`, or a table (CSV) with a header; - for standard input
-    #[arg(value_name = "JOBS")]
-    pub(crate) jobs_file: PathBuf,
-    /// How many disks to export at a time
-    #[arg(short, long, value_name = "N", default_value = "2")]
-    pub(crate) jobs: NonZeroUsize,
-    /// Do only the I-th of N parts, on one of N machines [default: as Slurm or Kubernetes says]
-    #[arg(long, value_name = "I/N")]
-    pub(crate) shard: Option<Shard>,
-    /// Add a line for each job to this file: what came of it
-    #[arg(long, value_name = "PATH")]
-    pub(crate) results: Option<PathBuf>,
-    /// Go on when a job fails (the default)
-    #[arg(long, overrides_with = "fail_fast")]
-    pub(crate) keep_going: bool,
-    /// Begin no more jobs when one has failed
-    #[arg(long, overrides_with = "keep_going")]
-    pub(crate) fail_fast: bool,
-    /// How often to try again after a temporary error
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    pub(crate) retries: u32,
-    /// How many seconds to wait before that; twice as many before each further try
-    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
-    pub(crate) retry_delay: f64,
-    /// Read no more bytes a second than this, all jobs together: 50M, 1G
-    #[arg(long, value_name = "RATE", value_parser = rate)]
-    pub(crate) bwlimit: Option<NonZeroU64>,
-    /// Read images that were exported before, and compare them with their manifests
-    #[arg(long)]
-    pub(crate) verify_existing: bool,
-    /// Replace what stands where an image would
-    #[arg(short, long)]
-    pub(crate) force: bool,
-    /// Start even if the target's file system seems too small
-    #[arg(long)]
-    pub(crate) no_space_check: bool,
-    /// Write nothing: say what would be done, how much it is and how long it would take
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Keep figures for Prometheus in this file (textfile collector of node-exporter)
-    #[arg(long, value_name = "PATH")]
-    pub(crate) metrics_file: Option<PathBuf>,
-    /// How to say what happens, on standard error
-    #[arg(long, value_enum, value_name = "HOW", default_value_t = LogFormat::Text)]
-    pub(crate) log_format: LogFormat,
-    /// Print the summary as a JSON document
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) talk: TalkArgs,
-}
-
-/// Arguments of `batch status`.
-#[derive(Debug, Args)]
-pub(crate) struct BatchStatusArgs {
-    /// The jobs
-    #[arg(value_name = "JOBS")]
-    pub(crate) jobs_file: PathBuf,
-    /// Results of runs, which say why jobs have failed; may be repeated
-    #[arg(long, value_name = "PATH")]
-    pub(crate) results: Vec<PathBuf>,
-    /// Print the summary as a JSON document
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-fn seconds(text: &str) -> Result<f64, &'static str> {
-    let seconds = text.parse().ok().filter(|seconds: &f64| (0.0..=86_400.0).contains(seconds));
-    seconds.ok_or("expected seconds, at most a day")
-}
-
-fn rate(text: &str) -> Result<NonZeroU64, &'static str> {
-    units::parse_size(text).and_then(NonZeroU64::new).ok_or("expected bytes a second, as in 50M")
-}
-
-/// How it is said what happens.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// Lines for people
-    Text,
-    /// JSON, one object a line
-    Json,
-}
-
 /// What becomes of the page cache.
 #[derive(Default, Debug, Args)]
+#[command(next_help_heading = help::HOW)]
 pub(crate) struct CacheArgs {
     /// Leave the disks out of the page cache, which other programs may need more (on Linux; without effect elsewhere)
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     no_cache: bool,
 }
 
@@ -537,9 +438,10 @@ impl CacheArgs {
 
 /// What is said besides the result.
 #[derive(Debug, Args)]
+#[command(next_help_heading = help::SAID)]
 pub(crate) struct TalkArgs {
     /// How to show progress, on standard error
-    #[arg(long, value_enum, value_name = "HOW", default_value_t = ProgressStyle::Auto)]
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = ProgressStyle::Auto, hide_short_help = true)]
     progress: ProgressStyle,
     /// Print nothing but errors, and what was asked for
     #[arg(short, long)]
@@ -623,60 +525,6 @@ pub(crate) enum ProgressStyle {
     None,
 }
 
-const EXAMPLES: &str = "\
-Examples:
-  vhdx-export list /backup/web01
-  vhdx-export /backup/web01 --checkpoint 'Before update' --out merged.vhdx
-  vhdx-export /backup/web01 --checkpoint @current --out /restore/
-  vhdx-export web01_5C2A….avhdx --out web01.raw.zst
-  vhdx-export verify /dev/vg0/web01 --manifest web01.raw.zst.manifest.json
-  vhdx-export info --chain web01_5C2A….avhdx
-  vhdx-export check /backup/web01";
-
-const EXAMPLES_AND_CODES: &str = "\
-Examples:
-  Which checkpoints are there, and which file holds the state of each?
-    vhdx-export list /backup/web01
-
-  The disk as of a checkpoint, from inside the VM's folder:
-    vhdx-export --checkpoint 'Before update' --out merged.vhdx
-
-  All disks of the running state, one file each:
-    vhdx-export /backup/web01 --checkpoint @current --out /restore/
-
-  Disk files without any configuration, one of several states:
-    vhdx-export 'Virtual Hard Disks' --checkpoint web01_5C2A… --out merged.vhdx
-
-  Parents that a backup has put elsewhere:
-    vhdx-export child.avhdx --parent-dir /backup/base --out merged.raw
-
-  A compressed image with its manifest, and a list for sha256sum -c beside it:
-    vhdx-export web01_5C2A….avhdx --out web01.raw.zst --sums
-
-  Straight onto a device, zeroed where the disk is zero, and read back:
-    vhdx-export web01_5C2A….avhdx --device --out /dev/vg0/web01
-
-  Is the restored copy right? Anywhere, without the source:
-    vhdx-export verify /dev/vg0/web01 --manifest web01.raw.zst.manifest.json
-
-  The digests of a disk, without writing it:
-    vhdx-export hash web01_5C2A….avhdx
-
-  What is this file, and what is it built on?
-    vhdx-export info --chain web01_5C2A….avhdx
-
-  Is this backup complete and in order?
-    vhdx-export check /backup/web01
-
-Exit codes:
-  0 ok                         6 source corrupt or unsupported
-  1 anything else              7 refused for safety
-  2 wrong usage                8 no space, or a limit of the target
-  3 the copy differs           9 source in use or changed
-  4 not found or ambiguous    10 some jobs of a batch are not done
-  5 chain broken              75 temporary I/O error, trying again may help
-                     129/130/143 stopped by a signal";
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -684,8 +532,7 @@ mod tests {
     /// Includes clap's own checks: no flag twice, no contradiction.
     #[test]
     fn the_command_line_is_sound() {
-        use clap::CommandFactory;
-        Cli::command().debug_assert();
+        help::command().debug_assert();
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod failure;
 mod file_names;
 mod forest;
 mod format;
+mod help;
 mod identity;
 mod interrupt;
 mod plan;
@@ -25,13 +26,15 @@ mod voice;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    // What was typed is what the same definitions have accepted, so the error is one of the definitions.
+    let cli = Cli::from_arg_matches(&help::command().get_matches()).unwrap_or_else(|error| error.exit());
+    match run(cli) {
         Ok(code) => code,
         Err(failure) => failure.report(),
     }
@@ -44,6 +47,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Tree(args) => commands::tree::run(&args)?,
         Command::Info(args) => commands::info::run(&args)?,
         Command::Map(args) => commands::map::run(&args)?,
+        Command::Completions(args) => commands::completions::run(&args)?,
+        Command::ManPages(args) => commands::man_pages::run(&args)?,
         // What is found is the answer, not a failure, and has a code all the same.
         Command::Check(args) => return commands::check::run(&args).map(ExitCode::from),
         Command::Verify(args) => return commands::verify::run(&args).map(ExitCode::from),

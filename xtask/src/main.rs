@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 #[cfg(unix)]
 mod bench;
 mod ci;
+mod dist;
 mod fixtures;
 mod fuzz;
 mod tidy;
@@ -28,6 +29,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Every check that a change must pass, stopping at the first that fails
     Ci,
+    /// Make what users get: an archive and a Debian package, with man pages and completions, and checksums
+    Dist(dist::Arguments),
     /// Write the disk images below fixtures/ and their manifest
     Fixtures {
         /// Write nothing; fail if anything there differs from what would be written
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         #[cfg(unix)]
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Ci => ci::run(),
+        Task::Dist(arguments) => dist::run(&arguments),
         Task::Fixtures { check } => fixtures::run(check),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Tidy => tidy::run(),

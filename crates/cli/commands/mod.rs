@@ -2,11 +2,13 @@
 
 pub(crate) mod batch;
 pub(crate) mod check;
+pub(crate) mod completions;
 pub(crate) mod export;
 pub(crate) mod hash;
 pub(crate) mod info;
 mod info_configuration;
 pub(crate) mod list;
+pub(crate) mod man_pages;
 pub(crate) mod map;
 pub(crate) mod tree;
 pub(crate) mod verify;

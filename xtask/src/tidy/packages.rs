@@ -113,7 +113,7 @@ fn refusal(package: &str, dependency: &str, is_member: bool) -> Option<&'static 
     if (package, dependency) == ("export-manifest", "serde_json") {
         return None;
     }
-    if matches!(dependency, "clap" | "indicatif" | "serde_json") {
+    if matches!(dependency, "clap" | "clap_complete" | "indicatif" | "serde_json") {
         return Some("only the binary knows the command line, the terminal and JSON: move the code there");
     }
     match (package, dependency) {
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn only_the_binary_and_xtask_know_the_command_line() {
-        for dependency in ["clap", "indicatif", "serde_json"] {
+        for dependency in ["clap", "clap_complete", "indicatif", "serde_json"] {
             for library in ["vhdx-format", "chain-resolve", "export-sinks"] {
                 assert!(refused(library, dependency, None), "{library} {dependency}");
             }
