@@ -18,6 +18,8 @@ mod check_damaged;
 #[cfg(test)]
 mod damaged;
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
 mod devices;
 #[cfg(test)]
 mod digests;
@@ -62,6 +64,9 @@ mod refusals;
 mod samples;
 #[cfg(test)]
 mod sidecars;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod slurm;
 #[cfg(test)]
 mod stock_tools;
 #[cfg(test)]
