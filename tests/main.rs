@@ -25,6 +25,8 @@ mod damaged;
 #[cfg(test)]
 mod delivery;
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
 mod devices;
 #[cfg(test)]
 mod digests;
@@ -72,6 +74,9 @@ mod refusals;
 mod samples;
 #[cfg(test)]
 mod sidecars;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod slurm;
 #[cfg(test)]
 mod stock_tools;
 #[cfg(test)]
