@@ -316,9 +316,9 @@ remembers it, so a run can be stopped, killed, repeated, or spread over machines
             Example {
                 question: "All VMs of a backup share, as they were running:",
                 lines: &[
-                    "vhdx-export batch plan /backup --checkpoint @current --out-dir /restore > jobs.jsonl",
-                    "vhdx-export batch run jobs.jsonl --jobs 4 --results results.jsonl",
-                    "vhdx-export batch status jobs.jsonl --results results.jsonl",
+                    "vhdx-export batch plan /backup --checkpoint @current --out-dir /out > j.jsonl",
+                    "vhdx-export batch run j.jsonl --jobs 4 --results results.jsonl",
+                    "vhdx-export batch status j.jsonl --results results.jsonl",
                 ],
             },
         ],
@@ -335,12 +335,12 @@ have. The fields are described in docs/batch.md. Ends with 10 where lines are bl
             Example {
                 question: "The newest checkpoint of every VM, compressed:",
                 lines: &[
-                    "vhdx-export batch plan /backup --checkpoint @latest -O raw.zst --out-dir /restore > jobs.jsonl",
+                    "vhdx-export batch plan /backup --checkpoint @latest -O raw.zst --out-dir /out",
                 ],
             },
             Example {
                 question: "What is in the way?",
-                lines: &["vhdx-export batch plan /backup --out-dir /restore | jq -r 'select(.status==\"blocked\").reason'"],
+                lines: &["vhdx-export batch plan /backup --out-dir /out | grep '\"blocked\"'"],
             },
         ],
     },
@@ -362,7 +362,7 @@ Ends with 0 if every job is done, now or before, with 10 if some are not, and wi
             },
             Example {
                 question: "Four disks at a time, no more than 200 MiB a second, with a history:",
-                lines: &["vhdx-export batch run jobs.jsonl --jobs 4 --bwlimit 200M --results results.jsonl"],
+                lines: &["vhdx-export batch run jobs.jsonl --jobs 4 --bwlimit 200M --results r.jsonl"],
             },
             Example {
                 question: "On the third of eight machines:",
@@ -371,7 +371,7 @@ Ends with 0 if every job is done, now or before, with 10 if some are not, and wi
             Example {
                 question: "At night, for a monitoring system:",
                 lines: &[
-                    "vhdx-export batch run jobs.jsonl --log-format json --metrics-file /var/lib/node_exporter/vhdx.prom",
+                    "vhdx-export batch run jobs.jsonl --log-format json --metrics-file vhdx.prom",
                 ],
             },
             Example {
@@ -389,7 +389,7 @@ with 10.",
         examples: &[
             Example {
                 question: "How far is it, over all machines?",
-                lines: &["vhdx-export batch status jobs.jsonl --results results-1.jsonl --results results-2.jsonl"],
+                lines: &["vhdx-export batch status jobs.jsonl --results r1.jsonl --results r2.jsonl"],
             },
         ],
     },
