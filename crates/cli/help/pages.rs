@@ -316,7 +316,7 @@ remembers it, so a run can be stopped, killed, repeated, or spread over machines
             Example {
                 question: "All VMs of a backup share, as they were running:",
                 lines: &[
-                    "vhdx-export batch plan /backup --checkpoint @current --out-dir /out > j.jsonl",
+                    "vhdx-export batch plan /bak --checkpoint @current --out-dir /out > j.jsonl",
                     "vhdx-export batch run j.jsonl --jobs 4 --results results.jsonl",
                     "vhdx-export batch status j.jsonl --results results.jsonl",
                 ],
@@ -335,7 +335,7 @@ have. The fields are described in docs/batch.md. Ends with 10 where lines are bl
             Example {
                 question: "The newest checkpoint of every VM, compressed:",
                 lines: &[
-                    "vhdx-export batch plan /backup --checkpoint @latest -O raw.zst --out-dir /out",
+                    "vhdx-export batch plan /bak --checkpoint @latest -O raw.zst --out-dir /out",
                 ],
             },
             Example {
