@@ -130,7 +130,12 @@ fn compare_views(opened: &Opened, file: &SparseFile, mut replayed: SparseFile, p
         if is_sealed(file, which) {
             edit_header(&mut replayed, which.into(), |header| header[48..64].fill(0));
         } else {
-            replayed.write(((u64::from(which) + 1) << 16) + 48, &[0; 16]);
+            let at = (u64::from(which) + 1) << 16;
+            replayed.write(at + 48, &[0; 16]);
+            // It may have been nothing but the name that was damaged; it stays damaged.
+            if is_sealed(&replayed, which) {
+                replayed.write(at + 4, &[!replayed.read(at + 4, 1)[0]]);
+            }
         }
     }
     match (opened, source::open(&replayed)) {

@@ -92,9 +92,9 @@ fn chosen(wanted: &[String], known: Vec<String>) -> Result<Vec<String>, FuzzErro
     Ok(if wanted.is_empty() { known } else { wanted.to_vec() })
 }
 
-/// As many at a time as there are processors; each prints its line when it is done.
+/// Two at a time for each processor; each prints its line when it is done.
 fn run_all(jobs: Vec<Job>) -> Vec<(Job, Result<Outcome, FuzzError>)> {
-    let at_a_time = thread::available_parallelism().map_or(1, usize::from).min(jobs.len());
+    let at_a_time = thread::available_parallelism().map_or(1, usize::from).saturating_mul(2).min(jobs.len());
     let (waiting, done) = (Mutex::new(VecDeque::from(jobs)), Mutex::new(Vec::new()));
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     thread::scope(|scope| {

@@ -369,30 +369,25 @@ fn found_kind(metadata: &Metadata) -> &'static str {
     if metadata.is_dir() { "a folder" } else { "a special file" }
 }
 
-/// Whether it is the way to the file that failed, so that another try may succeed: a medium, a server, a signal.
+/// Whether it may be the way to the file that failed (a medium, a server, a signal), and not the file: whatever is not known
+/// to say that the name leads to nothing that this user may read. Another try may succeed then.
 pub(crate) fn may_pass(error: &io::Error) -> bool {
     use io::ErrorKind::{
-        ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkDown, NetworkUnreachable,
-        NotConnected, OutOfMemory, ResourceBusy, StaleNetworkFileHandle, TimedOut, WouldBlock,
+        InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied, Unsupported,
     };
     #[cfg(unix)]
-    if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) {
-        return true;
+    if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
+        return false;
     }
-    matches!(
+    !matches!(
         error.kind(),
-        ConnectionAborted
-            | ConnectionReset
-            | HostUnreachable
-            | Interrupted
-            | NetworkDown
-            | NetworkUnreachable
-            | NotConnected
-            | OutOfMemory
-            | ResourceBusy
-            | StaleNetworkFileHandle
-            | TimedOut
-            | WouldBlock
+        InvalidFilename
+            | InvalidInput
+            | IsADirectory
+            | NotADirectory
+            | NotFound
+            | PermissionDenied
+            | Unsupported
     )
 }
 

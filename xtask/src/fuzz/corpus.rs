@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use super::job::Job;
+use super::job::{self, Job};
 use super::{FuzzError, file_error, fuzz_folder, work_folder};
 
 /// A folder's files.
@@ -39,7 +39,7 @@ pub(super) fn keep(job: &Job) -> Result<Size, FuzzError> {
     for folder in [&committed, &merged] {
         fs::create_dir_all(folder).map_err(file_error(folder))?;
     }
-    let mut merge = job.command();
+    let mut merge = job.command(job::SECONDS_HANGING);
     // How often each edge is passed would need three times the files.
     merge.args(["-set_cover_merge=1", "-use_counters=0"]).args([&merged, &committed, &job.grown()]);
     let status = merge.stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -65,7 +65,7 @@ fn replace(old: &Path, new: &Path) -> Result<Size, FuzzError> {
 }
 
 /// The files of a folder by name.
-fn files(folder: &Path) -> Result<Vec<PathBuf>, FuzzError> {
+pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>, FuzzError> {
     let entries = fs::read_dir(folder).map_err(file_error(folder))?;
     let paths = entries.map(|entry| entry.map(|entry| entry.path()));
     let mut paths = paths.collect::<Result<Vec<_>, _>>().map_err(file_error(folder))?;

@@ -11,7 +11,7 @@ pub(super) fn lines(job: &Job, outcome: &Outcome) -> String {
     let more = match &outcome.end {
         End::Time => String::new(),
         End::SlowOnce(file) => {
-            format!("  note:    ended early, an input was slow once and not again: {}\n", shown(file))
+            format!("  note:    an input was slow once and not again: {}\n", shown(file))
         }
         End::Finding(None) => format!("  finding: {}; no input was left behind\n", reason(&outcome.log)),
         End::Finding(Some(file)) => {
@@ -53,7 +53,7 @@ fn reason(log: &str) -> &str {
     let panic = lines.nth(1);
     panic
         .or_else(|| log.lines().find(|line| line.contains("ERROR: libFuzzer")))
-        .unwrap_or("for no stated reason")
+        .unwrap_or("takes too long, each time")
 }
 
 /// A path as it is typed in the folder of the workspace.
