@@ -92,10 +92,10 @@ fn eight_exports_at_a_time_take_less_than_512_mib() {
     if !has_tool("/usr/bin/time", "time") {
         return;
     }
-    let mut image = Image::dynamic("noise", geometry(64 * MIB, 512));
+    let mut image = Image::dynamic("noise", geometry(48 * MIB, 512));
     image.block_size = BlockSize::MIN;
     let mut random = Random::new(5);
-    for number in 0..64 {
+    for number in 0..48 {
         image.blocks.insert(number, Block::full(vec![(0, random.bytes(MIB as usize))]));
     }
     let bench = Bench::with_stack(&[image]);
