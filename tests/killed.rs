@@ -24,13 +24,13 @@ const KILLS: usize = 16;
 
 /// The n-th call of that name that a thread makes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Moment {
-    call: String,
-    count: usize,
+pub(crate) struct Moment {
+    pub(crate) call: String,
+    pub(crate) count: usize,
 }
 
 /// What a folder holds, by name.
-type Files = BTreeMap<String, Content>;
+pub(crate) type Files = BTreeMap<String, Content>;
 
 /// A way to export, with what is there before and after.
 struct Way<'a> {
@@ -44,7 +44,7 @@ struct Way<'a> {
     moments: Vec<Moment>,
 }
 
-fn can_trace() -> bool {
+pub(crate) fn can_trace() -> bool {
     if !has_tool("strace", "strace") {
         return false;
     }
@@ -134,12 +134,12 @@ impl<'a> Way<'a> {
 }
 
 /// What is in a folder of the bench, which need not be there.
-fn files(bench: &Bench, folder: &str) -> Files {
+pub(crate) fn files(bench: &Bench, folder: &str) -> Files {
     let names = bench.names_in(folder).into_iter();
     names.map(|name| (name.clone(), bench.content(&format!("{folder}/{name}")))).collect()
 }
 
-fn clear(bench: &Bench, folder: &str) {
+pub(crate) fn clear(bench: &Bench, folder: &str) {
     let _ = fs::remove_dir_all(bench.path(folder));
     fs::create_dir(bench.path(folder)).unwrap();
 }
@@ -151,14 +151,14 @@ fn copy(bench: &Bench, from: &str, to: &str) {
 }
 
 /// Runs to the end, and gives the moments from the first call on that names a file which ends like this.
-fn watched(bench: &Bench, args: &[&str], end: &str) -> Vec<Moment> {
+pub(crate) fn watched(bench: &Bench, args: &[&str], end: &str) -> Vec<Moment> {
     let watch = ["strace", "-f", "-qq", "-o", "calls", "-e", &format!("trace={CALLS}")];
     bench.call(args).within(&watch).run().succeeds();
     moments(&fs::read_to_string(bench.path("calls")).unwrap(), &format!("{end}\""))
 }
 
 /// Runs, to be killed at that moment if it comes.
-fn killed_at(bench: &Bench, args: &[&str], moment: &Moment) -> Outcome {
+pub(crate) fn killed_at(bench: &Bench, args: &[&str], moment: &Moment) -> Outcome {
     let Moment { call, count } = moment;
     let (trace, kill) = (format!("trace={call}"), format!("inject={call}:signal=SIGKILL:when={count}"));
     bench.call(args).within(&["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &kill]).run()
@@ -186,7 +186,7 @@ fn moments(calls: &str, first: &str) -> Vec<Moment> {
     moments
 }
 
-fn among<'a>(moments: &'a [Moment], random: &mut Random) -> &'a Moment {
+pub(crate) fn among<'a>(moments: &'a [Moment], random: &mut Random) -> &'a Moment {
     &moments[random.below(moments.len() as u64) as usize]
 }
 

@@ -13,6 +13,9 @@ mod harness;
 
 #[cfg(test)]
 #[cfg(target_os = "linux")]
+mod batch;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod changing;
 #[cfg(test)]
 mod check;

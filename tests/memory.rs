@@ -6,7 +6,7 @@ use vhdx_format::forge::random::Random;
 use vhdx_format::forge::{Block, Image};
 use vhdx_format::{BlockSize, DiskOffset, Geometry};
 
-use crate::harness::{Bench, geometry, has_tool};
+use crate::harness::{Bench, geometry, has_tool, note};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -83,6 +83,31 @@ fn an_ordinary_disk_takes_less_than_128_mib() {
     ] {
         let peak = peak_mib(&bench, args);
         assert!(peak < 128, "{args:?}: {peak} MiB");
+    }
+}
+
+/// Eight at a time, each of which has more data than all buffers, that no format makes smaller.
+#[test]
+fn eight_exports_at_a_time_take_less_than_512_mib() {
+    if !has_tool("/usr/bin/time", "time") {
+        return;
+    }
+    let mut image = Image::dynamic("noise", geometry(48 * MIB, 512));
+    image.block_size = BlockSize::MIN;
+    let mut random = Random::new(5);
+    for number in 0..48 {
+        image.blocks.insert(number, Block::full(vec![(0, random.bytes(MIB as usize))]));
+    }
+    let bench = Bench::with_stack(&[image]);
+    for format in ["raw.zst", "vhdx"] {
+        let job = |number| format!("{{\"source\":\"vm/0.vhdx\",\"out\":\"out/{number}.{format}\"}}\n");
+        bench.write("jobs.jsonl", (0..8).map(job).collect::<String>().as_bytes());
+        let peak = peak_mib(&bench, &["batch", "run", "jobs.jsonl", "--jobs", "8", "--quiet"]);
+        note(&format!("batch run --jobs 8, {format}: {peak} MiB"));
+        assert!(peak < 512, "{format}: {peak} MiB");
+        for number in 0..8 {
+            bench.remove(&format!("out/{number}.{format}"));
+        }
     }
 }
 

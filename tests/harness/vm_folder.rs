@@ -62,11 +62,19 @@ impl<'a> VmFolder<'a> {
         self.vm.disks = slots(disks);
     }
 
+    /// Where the VM's own configuration is on the bench.
+    pub(crate) fn configuration(&self) -> String {
+        self.place("Virtual Machines", self.vm.id)
+    }
+
+    fn place(&self, folder: &str, id: Uuid) -> String {
+        format!("{}/{folder}/{}.vmcx", self.folder, id.to_string().to_uppercase())
+    }
+
     /// Writes the configurations.
     pub(crate) fn write(&self) {
         let write = |folder: &str, id: Uuid, keys| {
-            let name = format!("{}/{folder}/{}.vmcx", self.folder, id.to_string().to_uppercase());
-            self.bench.write(&name, &Container::of(&[keys]).build());
+            self.bench.write(&self.place(folder, id), &Container::of(&[keys]).build());
         };
         write("Virtual Machines", self.vm.id, self.vm.configuration(Form::Store));
         for checkpoint in &self.vm.checkpoints {

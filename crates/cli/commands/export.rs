@@ -81,7 +81,7 @@ pub(crate) fn export(
         .collect::<Result<_, DiskError>>()?;
     let _folder = NewFolder::of(&plan.destination)?;
     selection.notes.iter().for_each(|note| setting.voice.note(&note.to_string()));
-    let sources = [sources(&disks)?, protected(&selection.protected)?].concat();
+    let sources = sources(&disks, selection)?;
     let mut jobs = Vec::new();
     for ((selected, output), disk) in outputs.into_iter().zip(&disks) {
         let readers = disk.readers()?;
@@ -102,10 +102,10 @@ pub(crate) fn export(
     Ok(reports)
 }
 
-/// All files that are read, whichever disk they are of: none of them is ever written.
-fn sources(disks: &[Disk]) -> Result<Vec<FileIdentity>, ChangeError> {
+/// All files that are read, whichever disk they are of, and those that nothing may replace: none of them is ever written.
+pub(crate) fn sources(disks: &[Disk], selection: &Selection) -> Result<Vec<FileIdentity>, ChangeError> {
     let each: Vec<_> = disks.iter().map(Disk::identities).collect::<Result<_, _>>()?;
-    Ok(each.concat())
+    Ok([each.concat(), protected(&selection.protected)?].concat())
 }
 
 /// Files that nothing may replace. One that is gone can not be replaced either.

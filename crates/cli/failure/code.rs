@@ -174,7 +174,9 @@ fn keys_code(error: &OpenKeysError) -> u8 {
 
 fn batch_code(error: &BatchError) -> u8 {
     match error {
-        BatchError::Read { source, .. } | BatchError::Results { source, .. } => io_code(source),
+        BatchError::Read { source, .. }
+        | BatchError::Results { source, .. }
+        | BatchError::Unread { source, .. } => io_code(source),
         BatchError::Line { .. }
         | BatchError::SameTarget { .. }
         | BatchError::TargetInSource { .. }
@@ -189,6 +191,11 @@ fn batch_code(error: &BatchError) -> u8 {
 /// The code of a run that was stopped from outside.
 pub(crate) fn of_cancelled(cancelled: Cancelled) -> u8 {
     cancelled_code(cancelled)
+}
+
+/// The code for something in a folder that could not be read: what the system said, or else why it was not tried.
+pub(crate) fn of_unread(error: &io::Error) -> u8 {
+    if error.raw_os_error().is_some() { io_code(error) } else { OTHER }
 }
 
 /// What a code means, in a word for programs.

@@ -98,7 +98,7 @@ pub use progress::{NoProgress, Progress, Tally};
 pub use sharing::{NotShared, Reflink};
 pub use sink::{Artifact, DigestSource, Encode, Sink};
 pub use space::{free_room, stored_len};
-pub use staged::StagedFile;
+pub use staged::{StagedFile, unpublish};
 pub use sums::sums_line;
 pub use survey::{Surveyed, survey};
 pub use target::{FileIdentity, NotAFile, Overwrite, Readers, Target, TargetError};

@@ -17,6 +17,10 @@ const MEMORY: usize = 384 << 20;
 /// What a thread takes besides the pieces in flight: what it compresses with, and into. Level 3 of zstd takes less.
 const THREAD: usize = 8 << 20;
 
+/// What a piece in flight takes: itself, and what it was compressed to, which noise makes no shorter and which waits for those
+/// before it.
+const IN_FLIGHT: usize = 2 * crate::piece::PIECE;
+
 /// Shared by exports that run at the same time; clones are the same pool.
 #[derive(Clone, Debug)]
 pub struct Pool(Arc<Shared>);
@@ -44,14 +48,14 @@ impl Share {
     fn of(exports: NonZeroUsize, processors: NonZeroUsize) -> Self {
         let memory = MEMORY / exports;
         let threads = (memory / (3 * THREAD)).clamp(1, processors.get());
-        let buffers = memory.saturating_sub(threads * THREAD) / crate::piece::PIECE;
+        let buffers = memory.saturating_sub(threads * THREAD) / IN_FLIGHT;
         Self { threads: NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN), buffers: buffers.max(2) }
     }
 }
 
 impl Pool {
     /// A pool for so many exports at a time, which together read at most so many bytes a second. Together they take at most
-    /// 384 MiB of memory, if there are no more than 24 and they do not compress with high levels.
+    /// 384 MiB of memory, if there are no more than 16 and they do not compress with high levels.
     #[must_use]
     pub fn new(exports: NonZeroUsize, bytes_per_second: Option<NonZeroU64>) -> Self {
         let processors = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -135,7 +139,6 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::piece::PIECE;
 
     fn number(number: usize) -> NonZeroUsize {
         NonZeroUsize::new(number).unwrap()
@@ -143,10 +146,10 @@ mod tests {
 
     #[test]
     fn all_shares_together_stay_within_the_memory() {
-        for exports in 1..=24 {
+        for exports in 1..=16 {
             for processors in [1, 2, 4, 10, 64] {
                 let share = Share::of(number(exports), number(processors));
-                let each = share.threads.get() * THREAD + share.buffers * PIECE;
+                let each = share.threads.get() * THREAD + share.buffers * IN_FLIGHT;
                 assert!(exports * each <= MEMORY, "{exports} exports on {processors} processors: {share:?}");
                 assert!(share.buffers >= 2 && share.threads.get() <= processors);
             }

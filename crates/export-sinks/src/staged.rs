@@ -248,6 +248,28 @@ impl Drop for RemovedOnDrop {
     }
 }
 
+/// Takes the target of a killed run its name again: it becomes a partial file like any other. `last` is the file beside it
+/// that was to be published last and was not; those in `before`, published between, go. Refused while somebody holds it.
+pub fn unpublish(target: &Target, before: &[Target], last: &Target) -> Result<(), SinkError> {
+    [target, last].into_iter().chain(before).try_for_each(Target::check)?;
+    let held = last.partial();
+    let file = open_leftover(&held).map_err(|error| failed(Doing::Create, &held, error))?;
+    if !holds(&file, &held, Unlockable::Error)? {
+        return Err(TargetError::Busy(held).into());
+    }
+    for target in before {
+        remove(target.path())?;
+    }
+    fs::rename(target.path(), target.partial()).map_err(|error| failed(Doing::Remove, target.path(), error))
+}
+
+fn remove(path: &Path) -> Result<(), SinkError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(Doing::Remove, path, error)),
+        _ => Ok(()),
+    }
+}
+
 /// Creates a file where nothing has that name, not even a link.
 fn create_new(path: &Path, readers: Readers) -> io::Result<File> {
     let mut options = File::options();
@@ -274,10 +296,7 @@ fn remove_leftover(path: &Path, target: &Target) -> Result<(), SinkError> {
     if !holds(&file, path, Unlockable::Error)? {
         return Ok(());
     }
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(Doing::Remove, path, error)),
-        _ => Ok(()),
-    }
+    remove(path)
 }
 
 #[cfg(unix)]

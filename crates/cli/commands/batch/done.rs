@@ -2,14 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use chain_resolve::Chain;
+use chain_resolve::{Chain, Selection};
 use export_manifest::{ArtifactProof, LogState, Manifest};
+use export_sinks::{Overwrite, Target, unpublish};
 use limits::Limits;
 use vhdx_format::VirtualDisk;
 use vhdx_format::writer::Allocation;
 
+use crate::commands::export::sources;
 use crate::commands::verify;
 use crate::disk::{Disk, Link};
+use crate::failure::Failure;
 use crate::identity::{self, Origin};
 use crate::plan::{self, Artifact, ExportPlan};
 
@@ -17,8 +20,10 @@ use crate::plan::{self, Artifact, ExportPlan};
 pub(crate) enum Found {
     /// Nothing.
     Nothing,
-    /// What this job has left when it was killed, all of which it may replace.
-    Unfinished,
+    /// A manifest without its image.
+    Orphan,
+    /// The image of a run that was killed before the manifest beside it, which is complete, got its name.
+    Unproved,
     /// Its own image and manifest.
     Done(Box<Manifest>),
     /// Something else, and what is wrong with it.
@@ -28,15 +33,17 @@ pub(crate) enum Found {
 /// Looks, without opening a source and without reading the image.
 pub(crate) fn look(out: &Path, limits: &Limits) -> Found {
     let manifest_path = verify::beside(out);
-    let image = std::fs::symlink_metadata(out);
+    // In this order: an image that another run publishes meanwhile is not taken for missing beside its manifest.
     let manifest = std::fs::symlink_metadata(&manifest_path);
+    let image = std::fs::symlink_metadata(out);
     match (image, manifest) {
         (Err(_), Err(_)) => Found::Nothing,
-        // Whoever removes an image wants it no more, or again; its manifest is worth nothing without it.
-        (Err(_), Ok(_)) => Found::Unfinished,
+        (Err(_), Ok(_)) => Found::Orphan,
         (Ok(image), Err(_)) => match verify::manifest_beside(&partial(&manifest_path), limits) {
             // The manifest is complete before its image has a name, and gets its own right after it.
-            Ok(manifest) if manifest.artifact.size == image.len() => Found::Unfinished,
+            Ok(manifest) if manifest.artifact.size == image.len() => Found::Unproved,
+            // Another run has just given it its name.
+            _ if manifest_path.exists() => look(out, limits),
             _ => Found::Other("it has no manifest".to_owned()),
         },
         (Ok(image), Ok(_)) => match verify::manifest_beside(&manifest_path, limits) {
@@ -50,9 +57,37 @@ pub(crate) fn look(out: &Path, limits: &Limits) -> Found {
     }
 }
 
+/// Takes an unproved image its name again, so that it is what any other killed run leaves: whatever becomes of the next
+/// one, no image is left whose proof is gone.
+pub(crate) fn take_back(out: &Path, disk: &Disk, selection: &Selection) -> Result<(), Failure> {
+    let sources = sources(std::slice::from_ref(disk), selection)?;
+    let target = |path| Target::new(path, Overwrite::Replace).forbid(sources.iter().cloned());
+    // They are given before the manifest is.
+    let before = [with_suffix(out, ".bmap"), with_suffix(out, ".sha256")].map(target);
+    unpublish(&target(out.to_path_buf()), &before, &target(verify::beside(out))).map_err(Failure::Sidecar)
+}
+
+/// Removes an image that this run has made and could not prove. What can not be removed is in the way of the next try,
+/// which says so.
+pub(crate) fn withdraw(out: &Path) {
+    let _ = std::fs::remove_file(out);
+    remove_sidecars(out);
+}
+
+/// Removes what stands beside an image that is gone.
+pub(crate) fn remove_sidecars(out: &Path) {
+    for suffix in [".bmap", ".sha256", ".manifest.json"] {
+        let _ = std::fs::remove_file(with_suffix(out, suffix));
+    }
+}
+
 fn partial(path: &Path) -> PathBuf {
+    with_suffix(path, ".partial")
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".partial");
+    name.push(suffix);
     name.into()
 }
 
@@ -144,11 +179,7 @@ fn of_options(manifest: &Manifest, plan: &ExportPlan, disk: &Disk) -> Option<Str
 /// Digests and sidecars that are asked for now have to be there.
 fn of_proof(manifest: &Manifest, plan: &ExportPlan, out: &Path) -> Option<String> {
     let digests = manifest.content.digests();
-    let beside = |suffix: &str| {
-        let mut name = out.as_os_str().to_owned();
-        name.push(suffix);
-        Path::new(&name).exists()
-    };
+    let beside = |suffix| with_suffix(out, suffix).exists();
     let missing = [
         (plan.digests.sha256 && digests.sha256.is_none(), "SHA-256"),
         (plan.digests.blksum && digests.blocks.is_none(), "blksum"),

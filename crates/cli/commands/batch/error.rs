@@ -20,6 +20,9 @@ pub(crate) enum BatchError {
     Shard(String),
     #[error("cannot keep the results in `{}`", path.display())]
     Results { path: PathBuf, source: io::Error },
+    /// What a job asks for was not found, and may be there.
+    #[error("cannot read `{}`, which may be what is asked for", path.display())]
+    Unread { path: PathBuf, source: io::Error },
     #[error("`{}` is not what was planned: its DataWriteGuid is {found}, planned was {planned}", leaf.display())]
     OtherState { leaf: PathBuf, planned: String, found: String },
     /// Something stands under the target's name that this job has not made.

@@ -24,11 +24,14 @@ use crate::terminal::say;
 pub(crate) fn run(args: &BatchPlanArgs) -> Result<u8, Failure> {
     let out_dir = std::path::absolute(&args.out_dir).map_err(Failure::Output)?;
     let limits = args.limits.limits();
-    let mut plan = Plan { args, out_dir: &out_dir, limits: &limits, lines: Vec::new() };
+    // A run may be started anywhere.
+    let parent_dirs = args.parent_dir.iter().map(std::path::absolute);
+    let parent_dirs = parent_dirs.collect::<io::Result<Vec<_>>>().map_err(Failure::Output)?;
+    let mut plan = Plan { args, out_dir: &out_dir, parent_dirs, limits: &limits, lines: Vec::new() };
     for folder in &args.folders {
         plan.folder(folder)?;
     }
-    let lines = with_names(plan.lines);
+    let lines = with_names(plan.lines.into_iter().map(sayable).collect());
     let blocked = lines.iter().filter(|line| line.status == LineStatus::Blocked).count();
     let told = print(&lines);
     if !args.quiet {
@@ -56,17 +59,19 @@ fn print(lines: &[JobLine]) -> Result<(), Failure> {
 struct Plan<'a> {
     args: &'a BatchPlanArgs,
     out_dir: &'a Path,
+    parent_dirs: Vec<PathBuf>,
     limits: &'a Limits,
     lines: Vec<JobLine>,
 }
 
 impl Plan<'_> {
     fn folder(&mut self, source: &Path) -> Result<(), Failure> {
-        let folder = match Folder::scan(source, &self.args.parent_dir, self.limits) {
+        let folder = match Folder::scan(source, &self.parent_dirs, self.limits) {
             Ok(folder) => folder,
             Err(error) => {
                 let failure = Failure::from(SelectError::from(error));
-                self.lines.push(self.blocked(source.to_path_buf(), &source.display().to_string(), &failure));
+                let path = std::path::absolute(source).unwrap_or_else(|_| source.to_path_buf());
+                self.lines.push(self.blocked(path, &source.display().to_string(), &failure));
                 return Ok(());
             }
         };
@@ -94,14 +99,19 @@ impl Plan<'_> {
             vm: (source == folder.root()).then_some(name.as_str()),
             checkpoint: self.args.checkpoint.as_deref(),
             disk: None,
-            parent_dirs: &self.args.parent_dir,
+            parent_dirs: &self.parent_dirs,
             target: None,
             limits: *self.limits,
         };
+        let whole = || JobLine {
+            vm: request.vm.map(str::to_owned),
+            checkpoint: request.checkpoint.map(str::to_owned),
+            ..self.line(source.clone(), &title)
+        };
         match select_each(folder, vm, &request) {
-            Err(error) => self.lines.push(self.blocked(source.clone(), &title, &error.into())),
+            Err(error) => self.lines.push(refused(whole(), &error.into())),
             Ok(disks) if disks.is_empty() => {
-                self.lines.push(self.blocked(source.clone(), &title, &SelectError::NoDisks.into()));
+                self.lines.push(refused(whole(), &SelectError::NoDisks.into()));
             }
             Ok(disks) => {
                 for disk in disks {
@@ -167,7 +177,7 @@ impl Plan<'_> {
             vm: None,
             checkpoint: None,
             disk: None,
-            parent_dirs: &self.args.parent_dir,
+            parent_dirs: &self.parent_dirs,
             target: None,
             limits: *self.limits,
         };
@@ -182,22 +192,24 @@ impl Plan<'_> {
     }
 
     fn and_parents(&self, root: &Path) -> Vec<PathBuf> {
-        self.args.parent_dir.iter().cloned().chain([root.to_path_buf()]).collect()
+        self.parent_dirs.iter().cloned().chain([root.to_path_buf()]).collect()
     }
 
     /// What can not be read may be a disk, or a VM with several.
     fn lost(&mut self, folder: &Folder) {
         let damaged = folder.catalog().configurations().iter().filter_map(|file| {
             let error = file.configuration.as_ref().err()?;
-            let class = if matches!(error, chain_resolve::ReadConfigurationError::Io(_)) {
-                code::OTHER
-            } else {
-                code::CORRUPT
+            let class = match error {
+                chain_resolve::ReadConfigurationError::Io(error) => code::of_unread(error),
+                _ => code::CORRUPT,
             };
             Some((&file.path, crate::failure::with_sources(error), class))
         });
-        let unread =
-            folder.catalog().unread().iter().map(|(path, error)| (path, error.to_string(), code::OTHER));
+        let unread = folder
+            .catalog()
+            .unread()
+            .iter()
+            .map(|(path, error)| (path, error.to_string(), code::of_unread(error)));
         let strangers = folder.catalog().strangers().iter();
         let strangers = strangers.map(|path| (path, "it is no VHDX image".to_owned(), code::CORRUPT));
         let lost: Vec<_> = damaged
@@ -229,17 +241,9 @@ impl Plan<'_> {
             })
         };
         let looked = facts().unwrap_or_else(|failure| refused(line.clone(), &failure));
-        // What JSON can not say, no line can ask for.
-        match serde_json::to_string(&looked)
-            .map_err(|error| error.to_string())
-            .and_then(|_| Job::new(looked.clone()))
-        {
+        match Job::new(looked.clone()) {
             Ok(job) => JobLine { id: Some(job.id.to_string()), ..looked },
-            Err(problem) => blocked(
-                self.line(PathBuf::from("?"), &looked.title.unwrap_or_default()),
-                problem,
-                code::USAGE,
-            ),
+            Err(problem) => blocked(looked, problem, code::USAGE),
         }
     }
 
@@ -256,7 +260,7 @@ impl Plan<'_> {
             schema_version: Some(VERSION),
             title: Some(title.to_owned()),
             source,
-            parent_dirs: self.args.parent_dir.clone(),
+            parent_dirs: self.parent_dirs.clone(),
             limits: self.args.limits.words(),
             format: Some(name(image.format.unwrap_or(Format::Vhdx))),
             compress: image.compress.map(|compression| compression.to_string()),
@@ -294,6 +298,22 @@ fn blocked(line: JobLine, reason: String, code: u8) -> JobLine {
         reason: Some(reason),
         exit_code: Some(code),
         error_class: Some(code::class(code).to_owned()),
+        ..line
+    }
+}
+
+/// JSON can not say every name that a file can have, and what it can not say no line can ask for.
+fn sayable(line: JobLine) -> JobLine {
+    let paths = [&line.source].into_iter().chain(&line.out).chain(&line.parent_dirs);
+    let Some(unsayable) = paths.into_iter().find(|path| path.to_str().is_none()) else { return line };
+    let shown = |path: &Path| PathBuf::from(path.to_string_lossy().into_owned());
+    let reason = format!("the name `{}` is not UTF-8, which a line of JSON can not say", unsayable.display());
+    let line = if line.status == LineStatus::Ready { blocked(line, reason, code::USAGE) } else { line };
+    JobLine {
+        id: None,
+        source: shown(&line.source),
+        out: line.out.as_deref().map(shown),
+        parent_dirs: line.parent_dirs.iter().map(|folder| shown(folder)).collect(),
         ..line
     }
 }

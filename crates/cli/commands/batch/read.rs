@@ -30,16 +30,27 @@ pub(crate) fn jobs(path: &Path) -> Result<Vec<Job>, BatchError> {
             jobs.push(job);
             continue;
         };
-        match targets.insert(std::path::absolute(&out).unwrap_or(out.clone()), jobs.len()) {
-            None => jobs.push(job),
-            // The same job twice is one job.
-            Some(other) if jobs.get(other).is_some_and(|other| other.id == job.id) => {
-                targets.insert(std::path::absolute(&out).unwrap_or(out), other);
+        let target = real_name(&out);
+        match targets.get(&target) {
+            None => {
+                targets.insert(target, jobs.len());
+                jobs.push(job);
             }
+            // The same job twice is one job.
+            Some(other) if jobs.get(*other).is_some_and(|other| other.id == job.id) => {}
             Some(_) => return Err(BatchError::SameTarget { path: path.to_path_buf(), line: number, out }),
         }
     }
     Ok(jobs)
+}
+
+/// The name in the folder that it really lies in, as far as there is one.
+fn real_name(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    match (path.parent().map(std::fs::canonicalize), path.file_name()) {
+        (Some(Ok(folder)), Some(name)) => folder.join(name),
+        _ => path,
+    }
 }
 
 type Wrong = (usize, String);

@@ -166,7 +166,7 @@ impl Batch<'_> {
         let Ok(mut args) = job.line.export_args() else { return Err(BatchError::Panicked.into()) };
         args.force = self.args.force;
         args.no_space_check = self.args.no_space_check;
-        let mut plan = ExportPlan::new(args)?;
+        let plan = ExportPlan::new(args)?;
         let Some(out) = job.out.as_deref() else { return Err(BatchError::Panicked.into()) };
         let limits = plan.source.choice.limits.limits();
         let found = done::look(out, &limits);
@@ -177,7 +177,9 @@ impl Batch<'_> {
         let existing = |why: String| BatchError::Existing { out: out.to_path_buf(), why };
         match found {
             Found::Nothing => {}
-            Found::Unfinished => plan.overwrite = Overwrite::Replace,
+            // Whoever removes an image wants it no more, or again; its manifest is worth nothing without it.
+            Found::Orphan => done::remove_sidecars(out),
+            Found::Unproved => done::take_back(out, &disk, &selection)?,
             Found::Other(_) if self.args.force => {}
             Found::Other(why) => return Err(existing(why).into()),
             Found::Done(manifest) => match done::difference(&manifest, &plan, &disk, out) {
@@ -189,7 +191,11 @@ impl Batch<'_> {
         drop(disk);
         let voice = self.reporter.of(job);
         let setting = Setting { cancel: self.cancel, voice: &voice, pool: Some(&self.pool) };
-        let mut reports = export(&plan, &selection, &setting, &mut |_, _| ())?;
+        let exported = export(&plan, &selection, &setting, &mut |_, _| ());
+        if matches!(exported, Err(Failure::Sidecar(_))) && plan.overwrite == Overwrite::Refuse {
+            done::withdraw(out);
+        }
+        let mut reports = exported?;
         reports.pop().map(|report| Outcome::Done(Box::new(report))).ok_or_else(|| BatchError::Panicked.into())
     }
 

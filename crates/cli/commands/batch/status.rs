@@ -74,7 +74,7 @@ fn count(summary: &mut Summary, job: &Job, last: Option<&JobResult>) {
             let why = format!("in its place stands something else: {why}");
             summary.undone.push(undone(job, JobStatus::Failed, Some(code::UNSAFE), Some(why)));
         }
-        (Found::Nothing | Found::Unfinished, _) => totals.pending += 1,
+        (Found::Nothing | Found::Orphan | Found::Unproved, _) => totals.pending += 1,
     }
 }
 
