@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use chain_resolve::{
     CacheUse, Chain, ChangeError, FoundBy, OpenFile, ResolveError, SearchPolicy, SourceFile, SourceKinds,
@@ -182,10 +183,10 @@ impl Disk {
     }
 
     /// When bare bytes, which have no identity, were last written to; `None` of a chain, and where nobody knows.
-    pub(crate) fn modified(&self) -> Option<std::time::SystemTime> {
+    pub(crate) fn modified(&self) -> Option<SystemTime> {
         match self {
             Self::Chain(_) => None,
-            Self::Plain(plain) => plain.file.source().modified,
+            Self::Plain(plain) => plain.file.source().modified.max(changed(plain.file.handle())),
         }
     }
 
@@ -242,6 +243,19 @@ impl Disk {
         let layer = error.layer().unwrap_or(LayerIndex(0));
         Failure::Read { path: self.path_of(layer).to_path_buf(), source: error }
     }
+}
+
+/// When the system last noted a change of the file, which no copy that keeps times can set back.
+#[cfg(unix)]
+fn changed(file: &File) -> Option<SystemTime> {
+    use std::os::unix::fs::MetadataExt;
+    let seconds = u64::try_from(file.metadata().ok()?.ctime()).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(std::time::Duration::from_secs(seconds))
+}
+
+#[cfg(not(unix))]
+fn changed(_: &File) -> Option<SystemTime> {
+    None
 }
 
 fn chain_links(chain: &Chain) -> Vec<Link<'_>> {

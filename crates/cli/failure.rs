@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use chain_resolve::{ChangeError, OpenKeysError, ResolveError, SelectError, WhyNot};
 use export_sinks::device::ReadBackError;
-use export_sinks::{ExportError, NotShared, SinkError};
+use export_sinks::{ExportError, NotShared, SinkError, TargetError};
 use vhdx_format::{GeometryError, ReadError};
 
 use crate::commands::batch::BatchError;
@@ -116,6 +116,19 @@ impl Failure {
     /// Whether somebody stopped it.
     pub(crate) fn is_cancelled(&self) -> bool {
         matches!(self, Self::Export(ExportError::Cancelled(_)) | Self::ReadBack(ReadBackError::Cancelled(_)))
+    }
+
+    /// Whether another process is writing the target.
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(self, Self::Export(ExportError::Sink(SinkError::Target(TargetError::Busy(_)))))
+    }
+
+    /// Whether another process is writing the target, or has just written it.
+    pub(crate) fn is_contention(&self) -> bool {
+        matches!(
+            self,
+            Self::Export(ExportError::Sink(SinkError::Target(TargetError::Busy(_) | TargetError::Exists(_))))
+        )
     }
 
     fn message(&self) -> String {

@@ -71,19 +71,28 @@ pub(crate) fn export(
     setting: &Setting<'_>,
     written: &mut dyn FnMut(&Job<'_>, &Written),
 ) -> Result<Vec<ExportReport>, Failure> {
-    let outputs = plan.outputs(selection)?;
+    let sector = plan.source.choice.sector_size;
     // Every chain is proved and every target looked at before anything is written. What fails later, for want of room
     // or because a source can not be read, leaves the disks that were complete by then.
-    let sector = plan.source.choice.sector_size;
-    let disks: Vec<Disk> = outputs
-        .iter()
-        .map(|(disk, _)| Disk::open(&disk.leaf, &selection.policy, sector))
-        .collect::<Result<_, DiskError>>()?;
+    let disks = selection.disks.iter().map(|disk| Disk::open(&disk.leaf, &selection.policy, sector));
+    let disks: Vec<Disk> = disks.collect::<Result<_, DiskError>>()?;
+    export_disks(plan, selection, &disks, setting, written)
+}
+
+/// The same, of disks that are open by now: those of the selection, in its order.
+pub(crate) fn export_disks(
+    plan: &ExportPlan,
+    selection: &Selection,
+    disks: &[Disk],
+    setting: &Setting<'_>,
+    written: &mut dyn FnMut(&Job<'_>, &Written),
+) -> Result<Vec<ExportReport>, Failure> {
+    let outputs = plan.outputs(selection)?;
     let _folder = NewFolder::of(&plan.destination)?;
     selection.notes.iter().for_each(|note| setting.voice.note(&note.to_string()));
-    let sources = sources(&disks, selection)?;
+    let sources = sources(disks, selection)?;
     let mut jobs = Vec::new();
-    for ((selected, output), disk) in outputs.into_iter().zip(&disks) {
+    for ((selected, output), disk) in outputs.into_iter().zip(disks) {
         let readers = disk.readers()?;
         let place = place_of(plan, output, &sources, readers)?;
         let sidecars = SidecarTargets::of(plan, &place, &sources, readers)?;

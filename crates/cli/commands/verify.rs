@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use chain_resolve::{SourceKinds, StoreError, open_plain};
 use export_manifest::{Comparison, Format, Manifest, ManifestError, compare};
-use export_sinks::{Cancel, ContentDigests, Difference, Sha256Digest};
+use export_sinks::{Cancel, ContentDigests, Difference, Pool, Sha256Digest};
 use limits::{Limit, Limits};
 use vhdx_format::{Geometry, GeometryError, SectorSize};
 
@@ -155,7 +155,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<u8, Failure> {
     };
     match restored {
         Ok(restored) => {
-            let judged = judged(args, &restored, &manifest, &wanted, &cancel)?;
+            let judged = judged(args, &restored, &manifest, &wanted, &cancel, None)?;
             (verified.verdict, verified.compared) =
                 judged.ok_or_else(|| unusable(Unusable::Contradiction))?;
             verified.format = Some(restored.format());
@@ -174,6 +174,7 @@ pub(crate) fn existing(
     image: &Path,
     manifest: &Manifest,
     cancel: &Cancel,
+    pool: &Pool,
 ) -> Result<Option<String>, Failure> {
     let args = VerifyArgs {
         image: image.to_path_buf(),
@@ -192,7 +193,7 @@ pub(crate) fn existing(
         Ok(restored) => restored,
         Err(verdict) => return Ok(words::wrong(&verdict)),
     };
-    let judged = judged(&args, &restored, manifest, &wanted, cancel)?;
+    let judged = judged(&args, &restored, manifest, &wanted, cancel, Some(pool))?;
     let (verdict, _) = judged.ok_or_else(|| unusable(Unusable::Contradiction))?;
     restored.check_unchanged()?;
     Ok(words::wrong(&verdict))
@@ -256,6 +257,7 @@ fn judged(
     manifest: &Manifest,
     wanted: &ContentDigests,
     cancel: &Cancel,
+    pool: Option<&Pool>,
 ) -> Result<Option<(Verdict, Compared)>, Failure> {
     let (have, want) = (restored.size(), manifest.disk.virtual_size);
     if have != want {
@@ -267,7 +269,7 @@ fn judged(
     }
     let compared =
         wanted.blocks.as_ref().map_or(Compared::Sha256, |blocks| Compared::Blocks(blocks.ranges.len()));
-    let verdict = match restored.look(wanted, progress, cancel)? {
+    let verdict = match restored.look(wanted, progress, cancel, pool)? {
         Looked::Truncated { have } => {
             return Ok(Some((Verdict::Truncated { have, want }, Compared::Nothing)));
         }

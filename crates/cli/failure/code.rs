@@ -178,10 +178,15 @@ fn batch_code(error: &BatchError) -> u8 {
         | BatchError::Results { source, .. }
         | BatchError::Unread { source, .. } => io_code(source),
         BatchError::Line { .. }
+        | BatchError::NotText(_)
         | BatchError::SameTarget { .. }
         | BatchError::TargetInSource { .. }
+        | BatchError::FolderInFolder { .. }
         | BatchError::Shard(_) => USAGE,
         BatchError::OtherState { .. } => CHANGED,
+        BatchError::Busy { .. } => TEMPORARY,
+        BatchError::NoJobs(_) => NOT_FOUND,
+        BatchError::Metrics { source, .. } => sink_code(source),
         BatchError::Existing { .. } => UNSAFE,
         BatchError::Damaged { .. } => MISMATCH,
         BatchError::Panicked => OTHER,

@@ -1,8 +1,8 @@
 //! What several exports at a time share: how many threads work at once, how much memory their buffers take, and how many
 //! bytes are read in a second.
 //!
-//! Each export has threads of its own, which wait here for their turn before they read a piece. So any export can use all
-//! processors, and many do not use more of them than there are.
+//! Each export has threads of its own, as many as its share of the memory allows, which wait here for their turn before they
+//! read a piece. So many exports do not use more processors than there are, and few can use all of them.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

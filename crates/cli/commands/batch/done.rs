@@ -1,8 +1,9 @@
 //! Whether a job is done: its manifest exists, and names the chain and the options that the job would be done with now.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use chain_resolve::{Chain, Selection};
+use chain_resolve::Selection;
 use export_manifest::{ArtifactProof, LogState, Manifest};
 use export_sinks::{Overwrite, Target, unpublish};
 use limits::Limits;
@@ -10,20 +11,22 @@ use vhdx_format::VirtualDisk;
 use vhdx_format::writer::Allocation;
 
 use crate::commands::export::sources;
-use crate::commands::verify;
+use crate::commands::verify::{self, Unusable};
 use crate::disk::{Disk, Link};
 use crate::failure::Failure;
 use crate::identity::{self, Origin};
 use crate::plan::{self, Artifact, ExportPlan};
+use crate::proof;
 
 /// What stands where a job's image would stand.
 pub(crate) enum Found {
     /// Nothing.
     Nothing,
-    /// A manifest without its image.
+    /// The manifest of an image of that name, which is gone.
     Orphan,
-    /// The image of a run that was killed before the manifest beside it, which is complete, got its name.
-    Unproved,
+    /// The image of a run that was killed before the manifest beside it, which is complete, got its name: as far as can be
+    /// told without its source.
+    Unproved(Box<Manifest>),
     /// Its own image and manifest.
     Done(Box<Manifest>),
     /// Something else, and what is wrong with it.
@@ -38,15 +41,25 @@ pub(crate) fn look(out: &Path, limits: &Limits) -> Found {
     let image = std::fs::symlink_metadata(out);
     match (image, manifest) {
         (Err(_), Err(_)) => Found::Nothing,
-        (Err(_), Ok(_)) => Found::Orphan,
-        (Ok(image), Err(_)) => match verify::manifest_beside(&partial(&manifest_path), limits) {
-            // The manifest is complete before its image has a name, and gets its own right after it.
-            Ok(manifest) if manifest.artifact.size == image.len() => Found::Unproved,
+        (Err(_), Ok(_)) => match read(&manifest_path, limits) {
+            Ok(manifest) if is_of(&manifest, out) => Found::Orphan,
+            _ => Found::Other("a manifest that is not its own lies beside it".to_owned()),
+        },
+        (Ok(image), Err(_)) => match read(&partial(&manifest_path), limits) {
+            // The manifest is complete before its image has a name, and gets its own right after it; by then nothing has
+            // the image's partial name any more.
+            Ok(manifest)
+                if manifest.artifact.size == image.len()
+                    && is_of(&manifest, out)
+                    && std::fs::symlink_metadata(partial(out)).is_err() =>
+            {
+                Found::Unproved(Box::new(manifest))
+            }
             // Another run has just given it its name.
             _ if manifest_path.exists() => look(out, limits),
             _ => Found::Other("it has no manifest".to_owned()),
         },
-        (Ok(image), Ok(_)) => match verify::manifest_beside(&manifest_path, limits) {
+        (Ok(image), Ok(_)) => match read(&manifest_path, limits) {
             Err(error) => Found::Other(format!("its manifest cannot be used: {error}")),
             Ok(manifest) if manifest.artifact.size != image.len() => {
                 let expected = manifest.artifact.size;
@@ -55,6 +68,17 @@ pub(crate) fn look(out: &Path, limits: &Limits) -> Found {
             Ok(manifest) => Found::Done(Box::new(manifest)),
         },
     }
+}
+
+/// One at a time, of however many jobs: that of a large disk takes memory.
+fn read(path: &Path, limits: &Limits) -> Result<Manifest, Unusable> {
+    static READING: Mutex<()> = Mutex::new(());
+    let _alone = READING.lock().unwrap_or_else(PoisonError::into_inner);
+    verify::manifest_beside(path, limits)
+}
+
+fn is_of(manifest: &Manifest, out: &Path) -> bool {
+    manifest.artifact.filename == proof::file_name(out)
 }
 
 /// Takes an unproved image its name again, so that it is what any other killed run leaves: whatever becomes of the next
@@ -94,8 +118,14 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 /// What the manifest says otherwise than an export of that disk by that plan would.
 pub(crate) fn difference(manifest: &Manifest, plan: &ExportPlan, disk: &Disk, out: &Path) -> Option<String> {
     of_chain(manifest, disk, out)
-        .or_else(|| of_options(manifest, plan, disk))
-        .or_else(|| of_proof(manifest, plan, out))
+        .or_else(|| of_geometry(manifest, disk))
+        .or_else(|| of_plan(manifest, plan, out))
+        .or_else(|| of_identity(manifest, plan, disk))
+}
+
+/// As far as can be told without a source.
+pub(crate) fn of_plan(manifest: &Manifest, plan: &ExportPlan, out: &Path) -> Option<String> {
+    of_options(manifest, plan).or_else(|| of_proof(manifest, plan, out))
 }
 
 fn of_chain(manifest: &Manifest, disk: &Disk, out: &Path) -> Option<String> {
@@ -103,15 +133,8 @@ fn of_chain(manifest: &Manifest, disk: &Disk, out: &Path) -> Option<String> {
     if manifest.source.chain.len() != links.len() {
         return Some(format!("it was made of {} files, not of {}", manifest.source.chain.len(), links.len()));
     }
-    let is_other = |(made_of, link): (&export_manifest::Link, &Link<'_>)| !is_same(made_of, link);
-    if let Some(made_of) = manifest
-        .source
-        .chain
-        .iter()
-        .zip(&links)
-        .find(|(made_of, link)| is_other((made_of, link)))
-        .map(|(made_of, _)| made_of)
-    {
+    let mut pairs = manifest.source.chain.iter().zip(&links);
+    if let Some((made_of, _)) = pairs.find(|(made_of, link)| !is_same(made_of, link)) {
         return Some(format!("it was made of another state of `{}`", made_of.filename));
     }
     // Bare bytes have no identity: when they were last written to has to do.
@@ -136,14 +159,21 @@ fn is_same(made_of: &export_manifest::Link, link: &Link<'_>) -> bool {
         && made_of.log == log
 }
 
-fn of_options(manifest: &Manifest, plan: &ExportPlan, disk: &Disk) -> Option<String> {
+fn of_geometry(manifest: &Manifest, disk: &Disk) -> Option<String> {
+    let (made, geometry) = (&manifest.disk, disk.geometry());
+    if made.virtual_size != geometry.size() {
+        return Some(format!("its disk has {} bytes", made.virtual_size));
+    }
+    let is_same = made.logical_sector_size == geometry.logical_sector().bytes()
+        && made.physical_sector_size == geometry.physical_sector().bytes();
+    (!is_same).then(|| format!("its disk has sectors of {} bytes", made.logical_sector_size))
+}
+
+fn of_options(manifest: &Manifest, plan: &ExportPlan) -> Option<String> {
     let ArtifactProof { format, options, .. } = &manifest.artifact;
     let wanted = plan.artifact.format();
     if *format != wanted {
         return Some(format!("it is {format}, not {wanted}"));
-    }
-    if manifest.disk.virtual_size != disk.geometry().size() {
-        return Some(format!("its disk has {} bytes", manifest.disk.virtual_size));
     }
     match plan.artifact {
         Artifact::Raw => None,
@@ -152,28 +182,30 @@ fn of_options(manifest: &Manifest, plan: &ExportPlan, disk: &Disk) -> Option<Str
             (found != compression.to_string())
                 .then(|| format!("it is compressed with {found}, not {compression}"))
         }
-        Artifact::Vhdx { block_size, allocation, disk_id } => {
-            let block_size = plan::block_size(block_size, disk);
-            let allocation_word = match allocation {
+        Artifact::Vhdx { block_size, allocation, .. } => {
+            let allocation = match allocation {
                 Allocation::Dynamic => "dynamic",
                 Allocation::Fixed => "fixed",
             };
-            if options.block_size != Some(block_size.bytes())
-                || options.allocation.as_deref() != Some(allocation_word)
-            {
-                return Some("it has other blocks, or was allocated otherwise".to_owned());
-            }
-            // Its identity depends on the state of every layer and on every option.
-            let chain: &Chain = match disk {
-                Disk::Chain(chain) => chain,
-                Disk::Plain(_) => return None,
-            };
-            let wanted = identity::identities(Origin::Chain(chain), block_size, allocation, disk_id);
-            let is_same = options.data_write_guid == Some(wanted.data_write.to_string())
-                && options.virtual_disk_id == Some(wanted.virtual_disk.to_string());
-            (!is_same).then(|| "it was made of another state, or with another --disk-id".to_owned())
+            let has_blocks = block_size.is_none_or(|wanted| options.block_size == Some(wanted.bytes()));
+            let is_same = has_blocks && options.allocation.as_deref() == Some(allocation);
+            (!is_same).then(|| "it has other blocks, or was allocated otherwise".to_owned())
         }
     }
+}
+
+/// The identity of a written image depends on the state of every layer and on every option.
+fn of_identity(manifest: &Manifest, plan: &ExportPlan, disk: &Disk) -> Option<String> {
+    let (Artifact::Vhdx { block_size, allocation, disk_id }, Disk::Chain(chain)) = (plan.artifact, disk)
+    else {
+        return None;
+    };
+    let block_size = plan::block_size(block_size, disk);
+    let wanted = identity::identities(Origin::Chain(chain), block_size, allocation, disk_id);
+    let options = &manifest.artifact.options;
+    let is_same = options.data_write_guid == Some(wanted.data_write.to_string())
+        && options.virtual_disk_id == Some(wanted.virtual_disk.to_string());
+    (!is_same).then(|| "it was made of another state, or with other blocks or another --disk-id".to_owned())
 }
 
 /// Digests and sidecars that are asked for now have to be there.

@@ -3,11 +3,15 @@
 use std::io;
 use std::path::PathBuf;
 
+use export_sinks::SinkError;
+
 /// A batch can not be planned or run as it was asked for, or a job not as it was planned.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BatchError {
     #[error("cannot read the jobs in `{}`", path.display())]
     Read { path: PathBuf, source: io::Error },
+    #[error("`{}` is no text, neither in UTF-8 nor in UTF-16 with its mark", .0.display())]
+    NotText(PathBuf),
     /// A line is no job. Nothing was started.
     #[error("`{}`, line {line}: {problem}", path.display())]
     Line { path: PathBuf, line: usize, problem: String },
@@ -31,6 +35,15 @@ pub(crate) enum BatchError {
     /// The job's own image is not what its manifest says.
     #[error("`{}` is not what its manifest says: {why}", out.display())]
     Damaged { out: PathBuf, why: String },
+    /// Most likely another run, which will be done at some time.
+    #[error("`{}` is being written by another process", out.display())]
+    Busy { out: PathBuf },
+    #[error("there is no job in `{}`", .0.display())]
+    NoJobs(PathBuf),
+    #[error("cannot write the figures to `{}`", path.display())]
+    Metrics { path: PathBuf, source: SinkError },
+    #[error("`{}` lies in `{}`, which is searched as well", inner.display(), outer.display())]
+    FolderInFolder { inner: PathBuf, outer: PathBuf },
     /// A thread of the program ended in the middle of a job, which is a mistake in the program.
     #[error("the program has made a mistake in this job; please report it")]
     Panicked,

@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use export_manifest::Manifest;
 use export_sinks::free_room;
 use serde::Serialize;
 
@@ -69,9 +70,9 @@ fn of(args: &BatchRunArgs, jobs: &[Job]) -> Estimate {
             estimate.blocked += 1;
             continue;
         };
-        match done::look(out, &limits::Limits::default()) {
-            Found::Done(_) if !args.force => estimate.done += 1,
-            Found::Other(_) if !args.force => estimate.in_the_way += 1,
+        match done::look(out, &job.limits()) {
+            Found::Done(manifest) if is_wanted(job, &manifest, out) => estimate.done += 1,
+            Found::Done(_) | Found::Other(_) if !args.force => estimate.in_the_way += 1,
             _ => to_do(&mut estimate, job, out),
         }
     }
@@ -81,6 +82,10 @@ fn of(args: &BatchRunArgs, jobs: &[Job]) -> Estimate {
     let (time, judged_by) = time(args, &estimate);
     (estimate.seconds, estimate.judged_by) = (time.as_secs_f64(), judged_by);
     estimate
+}
+
+fn is_wanted(job: &Job, manifest: &Manifest, out: &Path) -> bool {
+    job.plan().is_some_and(|plan| done::of_plan(manifest, &plan, out).is_none())
 }
 
 fn to_do(estimate: &mut Estimate, job: &Job, out: &Path) {
@@ -94,7 +99,11 @@ fn to_do(estimate: &mut Estimate, job: &Job, out: &Path) {
     let folder =
         std::path::absolute(out).unwrap_or_default().parent().map(Path::to_path_buf).unwrap_or_default();
     let room = estimate.targets.entry(folder).or_default();
-    room.needed = room.needed.saturating_add(if job.line.fixed { size } else { bytes });
+    room.needed = room.needed.saturating_add(if job.line.fixed {
+        size
+    } else {
+        job.line.estimated_file_bytes.unwrap_or(bytes)
+    });
 }
 
 /// The folder, or what there is of it.

@@ -9,9 +9,11 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use export_sinks::Sha256Digest;
+use limits::Limits;
 use serde::{Deserialize, Serialize};
 
 use crate::args::{Cli, ExportArgs};
+use crate::plan::ExportPlan;
 
 /// What the field `schema` says, if it is there.
 pub(crate) const SCHEMA: &str = "vhdx-export-job";
@@ -78,6 +80,10 @@ pub(crate) struct JobLine {
     /// Bytes that some image stores.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) estimated_bytes: Option<u64>,
+
+    /// The most that the image can take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) estimated_file_bytes: Option<u64>,
 
     // Why it is blocked.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -160,6 +166,16 @@ impl Job {
         let id = JobId::of(&line.arguments());
         let title = line.title.clone().unwrap_or_else(|| line.default_title());
         Ok(Self { id, title, out: line.out.clone(), line })
+    }
+
+    /// What is to be done, decided; `None` of a job that is blocked.
+    pub(super) fn plan(&self) -> Option<ExportPlan> {
+        ExportPlan::new(self.line.export_args().ok()?).ok()
+    }
+
+    /// The limits on what it reads.
+    pub(super) fn limits(&self) -> Limits {
+        self.plan().map(|plan| plan.source.choice.limits.limits()).unwrap_or_default()
     }
 
     pub(super) fn is_blocked(&self) -> bool {

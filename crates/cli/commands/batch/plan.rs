@@ -9,8 +9,10 @@ use chain_resolve::{
     CatalogImage, EachDisk, Folder, ImageIndex, Request, SelectError, Selection, select_each,
 };
 use export_sinks::stored_len;
+use export_sinks::vhdx::{self, ImageOptions};
 use limits::Limits;
 use vhdx_format::VirtualDisk;
+use vhdx_format::writer::Identities;
 
 use super::BatchError;
 use super::job::{Job, JobLine, LineStatus, SCHEMA, VERSION};
@@ -19,6 +21,7 @@ use crate::commands::code_of_told;
 use crate::disk::Disk;
 use crate::failure::{Failure, code};
 use crate::file_names;
+use crate::plan::{self, Artifact};
 use crate::terminal::say;
 
 pub(crate) fn run(args: &BatchPlanArgs) -> Result<u8, Failure> {
@@ -28,7 +31,7 @@ pub(crate) fn run(args: &BatchPlanArgs) -> Result<u8, Failure> {
     let parent_dirs = args.parent_dir.iter().map(std::path::absolute);
     let parent_dirs = parent_dirs.collect::<io::Result<Vec<_>>>().map_err(Failure::Output)?;
     let mut plan = Plan { args, out_dir: &out_dir, parent_dirs, limits: &limits, lines: Vec::new() };
-    for folder in &args.folders {
+    for folder in distinct(&args.folders)? {
         plan.folder(folder)?;
     }
     let lines = with_names(plan.lines.into_iter().map(sayable).collect());
@@ -45,6 +48,34 @@ pub(crate) fn run(args: &BatchPlanArgs) -> Result<u8, Failure> {
         0
     };
     code_of_told(told, code)
+}
+
+/// Where a folder lies, or will lie: the real name of what there is of it, and the rest.
+fn real_name(folder: &Path) -> PathBuf {
+    let real = folder.ancestors().find_map(|above| {
+        let rest = folder.strip_prefix(above).ok()?;
+        std::fs::canonicalize(above).ok().map(|real| real.join(rest))
+    });
+    real.unwrap_or_else(|| folder.to_path_buf())
+}
+
+/// A folder that is named twice is searched once; of two within each other, each disk would be planned twice.
+fn distinct(folders: &[PathBuf]) -> Result<Vec<&PathBuf>, BatchError> {
+    let mut distinct: Vec<(&PathBuf, PathBuf)> = Vec::new();
+    for folder in folders {
+        let real = real_name(folder);
+        if distinct.iter().any(|(_, other)| *other == real) {
+            continue;
+        }
+        for (other, known) in &distinct {
+            let (outer, inner) = if known.starts_with(&real) { (folder, *other) } else { (*other, folder) };
+            if real.starts_with(known) || known.starts_with(&real) {
+                return Err(BatchError::FolderInFolder { inner: inner.clone(), outer: outer.clone() });
+            }
+        }
+        distinct.push((folder, real));
+    }
+    Ok(distinct.into_iter().map(|(folder, _)| folder).collect())
 }
 
 fn print(lines: &[JobLine]) -> Result<(), Failure> {
@@ -75,7 +106,7 @@ impl Plan<'_> {
                 return Ok(());
             }
         };
-        let real = std::fs::canonicalize(self.out_dir).unwrap_or_else(|_| self.out_dir.to_path_buf());
+        let real = real_name(self.out_dir);
         if real.starts_with(folder.root()) {
             let folder = folder.root().to_path_buf();
             return Err(BatchError::TargetInSource { out_dir: self.args.out_dir.clone(), folder }.into());
@@ -237,6 +268,7 @@ impl Plan<'_> {
                 base: disk.links().last().and_then(|link| Some(link.image.as_ref()?.data_write_guid.clone())),
                 virtual_size: Some(disk.geometry().size()),
                 estimated_bytes: Some(stored),
+                estimated_file_bytes: most(&line, &disk, stored)?,
                 ..line.clone()
             })
         };
@@ -288,6 +320,25 @@ fn source_of(folder: &Folder, vm: &Vm) -> PathBuf {
     }
 }
 
+/// The most bytes that an image of the disk takes, `stored` of which some source stores.
+fn most(line: &JobLine, disk: &Disk, stored: u64) -> Result<Option<u64>, Failure> {
+    let Some(plan) = Job::new(line.clone()).ok().and_then(|job| job.plan()) else { return Ok(None) };
+    Ok(Some(match plan.artifact {
+        Artifact::Raw => stored,
+        // What can not be compressed grows by less than that.
+        Artifact::Compressed(_) => stored.saturating_add(stored / 64),
+        Artifact::Vhdx { block_size, allocation, .. } => {
+            let options = ImageOptions {
+                block_size: plan::block_size(block_size, disk),
+                allocation,
+                identities: Identities::derive(b""),
+                creator: String::new(),
+            };
+            vhdx::layout(disk, &options).map_err(|error| disk.read_failure(error))?.file_len()
+        }
+    }))
+}
+
 fn refused(line: JobLine, failure: &Failure) -> JobLine {
     blocked(line, failure.line(), failure.code())
 }
@@ -319,7 +370,7 @@ fn sayable(line: JobLine) -> JobLine {
 }
 
 /// Gives jobs that would write one file, also where case does not count, names of their own: made of the job, so that they
-/// depend neither on order nor on what else is planned.
+/// do not depend on order.
 fn with_names(lines: Vec<JobLine>) -> Vec<JobLine> {
     let folded = |line: &JobLine| line.out.as_ref().map(|out| out.to_string_lossy().to_lowercase());
     let mut counts: HashMap<String, usize> = HashMap::new();

@@ -12,25 +12,27 @@ use super::job::{Job, JobLine};
 /// The jobs of a file, or of standard input where it is called `-`; each once, in their order.
 pub(crate) fn jobs(path: &Path) -> Result<Vec<Job>, BatchError> {
     let failed = |source| BatchError::Read { path: path.to_path_buf(), source };
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     if path == Path::new("-") {
-        std::io::stdin().read_to_string(&mut text).map_err(failed)?;
+        std::io::stdin().read_to_end(&mut bytes).map_err(failed)?;
     } else {
-        text = std::fs::read_to_string(path).map_err(failed)?;
+        bytes = std::fs::read(path).map_err(failed)?;
     }
+    let text = decoded(&bytes).ok_or_else(|| BatchError::NotText(path.to_path_buf()))?;
     let wrong = |(line, problem)| BatchError::Line { path: path.to_path_buf(), line, problem };
     let text = text.trim_start_matches('\u{feff}');
-    let is_json = text.trim_start().is_empty() || text.trim_start().starts_with('{');
+    let is_json = text.trim_start().is_empty() || text.trim_start().starts_with(['{', '[']);
     let lines = if is_json { of_json(text) } else { of_table(text) }.map_err(wrong)?;
     let mut jobs: Vec<Job> = Vec::new();
-    let mut targets: HashMap<PathBuf, usize> = HashMap::new();
+    let mut targets: HashMap<String, usize> = HashMap::new();
     for (number, line) in lines {
         let job = Job::new(line).map_err(|problem| wrong((number, problem)))?;
         let Some(out) = job.out.clone().filter(|_| !job.is_blocked()) else {
             jobs.push(job);
             continue;
         };
-        let target = real_name(&out);
+        // Where case does not count, two that differ in it are one.
+        let target = real_name(&out).to_string_lossy().to_lowercase();
         match targets.get(&target) {
             None => {
                 targets.insert(target, jobs.len());
@@ -42,6 +44,20 @@ pub(crate) fn jobs(path: &Path) -> Result<Vec<Job>, BatchError> {
         }
     }
     Ok(jobs)
+}
+
+/// UTF-8, or UTF-16 as some shells write it, by its mark.
+fn decoded(bytes: &[u8]) -> Option<String> {
+    let units = |unit: fn([u8; 2]) -> u16| {
+        let (pairs, rest) = bytes.get(2..)?.as_chunks::<2>();
+        let text = char::decode_utf16(pairs.iter().map(|pair| unit(*pair))).collect::<Result<_, _>>();
+        text.ok().filter(|_: &String| rest.is_empty())
+    };
+    match bytes {
+        [0xFF, 0xFE, ..] => units(u16::from_le_bytes),
+        [0xFE, 0xFF, ..] => units(u16::from_be_bytes),
+        _ => String::from_utf8(bytes.to_vec()).ok(),
+    }
 }
 
 /// The name in the folder that it really lies in, as far as there is one.
@@ -72,6 +88,7 @@ fn of_table(text: &str) -> Result<Vec<(usize, JobLine)>, Wrong> {
     let mut table =
         csv::ReaderBuilder::new().delimiter(separator).trim(csv::Trim::All).from_reader(text.as_bytes());
     let header = table.headers().map_err(|error| (1, error.to_string()))?.clone();
+    judge(&header).map_err(|problem| (1, problem))?;
     let mut lines = Vec::new();
     for record in table.records() {
         let record = record.map_err(|error| {
@@ -87,6 +104,20 @@ fn of_table(text: &str) -> Result<Vec<(usize, JobLine)>, Wrong> {
         lines.push((number, job));
     }
     Ok(lines)
+}
+
+/// Refuses a column that is misspelt, which would be a choice that is not made.
+fn judge(header: &csv::StringRecord) -> Result<(), String> {
+    for (index, column) in header.iter().enumerate() {
+        if !COLUMNS.contains(&column) {
+            return Err(format!("no column `{column}` is known; known are {}", COLUMNS.join(", ")));
+        }
+        if header.iter().take(index).any(|other| other == column) {
+            return Err(format!("the column `{column}` is there twice"));
+        }
+    }
+    let missing = ["source", "out"].into_iter().find(|needed| !header.iter().any(|column| column == *needed));
+    missing.map_or(Ok(()), |needed| Err(format!("the column `{needed}` is missing")))
 }
 
 const COLUMNS: [&str; 17] = [
@@ -137,8 +168,7 @@ fn set(job: &mut JobLine, column: &str, cell: &str) -> Result<(), String> {
         }
         "limits" => job.limits = cell.split(';').map(str::to_owned).collect(),
         "title" => job.title = text(),
-        // A column that is misspelt would be a choice that is not made.
-        _ => return Err(format!("no column `{column}` is known; known are {}", COLUMNS.join(", "))),
+        _ => return Err(format!("no column `{column}` is known")),
     }
     Ok(())
 }
@@ -170,10 +200,26 @@ mod tests {
     }
 
     #[test]
+    fn what_some_shells_write_is_decoded() {
+        let text = "{\"source\":\"ä\"}";
+        let units = || text.encode_utf16();
+        let little: Vec<u8> = [0xFF, 0xFE].into_iter().chain(units().flat_map(u16::to_le_bytes)).collect();
+        let big: Vec<u8> = [0xFE, 0xFF].into_iter().chain(units().flat_map(u16::to_be_bytes)).collect();
+        for bytes in [&little, &big, &text.as_bytes().to_vec()] {
+            assert_eq!(decoded(bytes).as_deref(), Some(text));
+        }
+        assert_eq!(decoded(&little[..little.len() - 1]), None);
+        assert_eq!(decoded(&[0x80]), None);
+    }
+
+    #[test]
     fn what_is_misspelt_is_said_with_its_line() {
         assert_eq!(of_table("source,out\na,b\n").unwrap().len(), 1);
         let (line, problem) = of_table("source,out,chekpoint\na,b,c\n").unwrap_err();
-        assert!(line == 2 && problem.contains("chekpoint"));
+        assert!(line == 1 && problem.contains("chekpoint"));
+        for header in ["source\n", "source,out,out\n", "a line of text\n"] {
+            assert_eq!(of_table(header).unwrap_err().0, 1, "{header}");
+        }
         let (line, problem) = of_json("{\"source\":\"a\",\"out\":\"b\"}\n{\"sorce\":\"a\"}").unwrap_err();
         assert!(line == 2 && problem.contains("sorce"));
         assert!(of_table("source,out,fixed\na,b,maybe\n").unwrap_err().1.contains("true or false"));

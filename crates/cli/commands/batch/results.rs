@@ -96,6 +96,10 @@ impl ResultsFile {
                 file.write_all(b"\n")?;
             }
         }
+        // A file that is new has to be found after a crash.
+        #[cfg(unix)]
+        File::open(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))?
+            .sync_all()?;
         Ok(Self(Mutex::new(file)))
     }
 

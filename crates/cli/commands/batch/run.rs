@@ -1,6 +1,7 @@
 //! `batch run`: does the jobs of a file that are not done, several at a time.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -20,20 +21,28 @@ use super::results::{ImageFacts, JobResult, JobStatus, ResultsFile};
 use super::shard::Shard;
 use super::summary::{Summary, Totals, Undone};
 use super::{BatchError, estimate, metrics, read};
-use crate::args::BatchRunArgs;
-use crate::commands::export::{Setting, export};
+use crate::args::{BatchRunArgs, LogFormat};
+use crate::commands::export::{Setting, export_disks};
 use crate::commands::{code_of_told, print_json, verify};
 use crate::disk::Disk;
 use crate::failure::{Failure, code};
 use crate::interrupt::{self, Leftovers};
 use crate::plan::{self, ExportPlan};
 use crate::report::ExportReport;
+use crate::terminal::say;
 
 pub(crate) fn run(args: &BatchRunArgs) -> Result<u8, Failure> {
     let start = Instant::now();
     let shard = args.shard.map_or_else(Shard::of_environment, |shard| Ok(Some(shard)))?;
     let mut jobs = read::jobs(&args.jobs_file)?;
+    if jobs.is_empty() {
+        return Err(BatchError::NoJobs(args.jobs_file.clone()).into());
+    }
+    let all = jobs.len();
     jobs.retain(|job| shard.is_none_or(|shard| shard.has(job.id)));
+    if let Some(shard) = shard.filter(|_| !args.talk.quiet && args.log_format == LogFormat::Text) {
+        say(&format!("shard {shard}: {} of {all} jobs\n", jobs.len()));
+    }
     if args.dry_run {
         return estimate::run(args, &jobs);
     }
@@ -44,7 +53,7 @@ pub(crate) fn run(args: &BatchRunArgs) -> Result<u8, Failure> {
     let batch = Batch {
         args,
         folders: Folders::default(),
-        pool: Pool::new(args.jobs, args.bwlimit),
+        pool: Pool::new(at_once(args, &jobs), args.bwlimit),
         cancel: &cancel,
         reporter: &reporter,
         results,
@@ -54,14 +63,11 @@ pub(crate) fn run(args: &BatchRunArgs) -> Result<u8, Failure> {
         }),
         start,
     };
-    let told = batch.run(&jobs);
+    batch.write_metrics(false)?;
+    let ended = batch.run(&jobs);
     let summary = batch.summary();
     reporter.close();
-    told?;
-    if let Some(path) = &args.metrics_file {
-        metrics::write(path, &summary.totals, start.elapsed().as_secs_f64(), true)
-            .map_err(Failure::Sidecar)?;
-    }
+    let ended = ended.and(batch.write_metrics(true).map_err(Failure::from));
     let code = cancel.check().map_or_else(code::of_cancelled, |()| summary.code());
     let mut out = io::stdout().lock();
     let told = match (args.json, args.talk.quiet) {
@@ -69,7 +75,13 @@ pub(crate) fn run(args: &BatchRunArgs) -> Result<u8, Failure> {
         (false, true) => Ok(()),
         (false, false) => summary.print(&mut out).map_err(Failure::Output),
     };
-    code_of_told(told, code)
+    let code = code_of_told(told, code)?;
+    ended.map(|()| code)
+}
+
+/// How many jobs there are at a time.
+fn at_once(args: &BatchRunArgs, jobs: &[Job]) -> NonZeroUsize {
+    NonZeroUsize::new(jobs.len()).map_or(NonZeroUsize::MIN, |jobs| jobs.min(args.jobs))
 }
 
 fn open_results(path: &Path) -> Result<(ResultsFile, &Path), BatchError> {
@@ -104,7 +116,7 @@ enum Outcome {
 impl Batch<'_> {
     fn run(&self, jobs: &[Job]) -> Result<(), Failure> {
         let queue = Queue::of(jobs.iter());
-        let at_once = self.args.jobs.get().min(jobs.len().max(1));
+        let at_once = at_once(self.args, jobs).get();
         thread::scope(|scope| {
             let workers: Vec<_> = (0..at_once).map(|_| scope.spawn(|| self.work(&queue))).collect();
             // The first that could not keep a result says so; the others have ended by then, since it has emptied the queue.
@@ -166,7 +178,7 @@ impl Batch<'_> {
         let Ok(mut args) = job.line.export_args() else { return Err(BatchError::Panicked.into()) };
         args.force = self.args.force;
         args.no_space_check = self.args.no_space_check;
-        let plan = ExportPlan::new(args)?;
+        let mut plan = ExportPlan::new(args)?;
         let Some(out) = job.out.as_deref() else { return Err(BatchError::Panicked.into()) };
         let limits = plan.source.choice.limits.limits();
         let found = done::look(out, &limits);
@@ -178,8 +190,12 @@ impl Batch<'_> {
         match found {
             Found::Nothing => {}
             // Whoever removes an image wants it no more, or again; its manifest is worth nothing without it.
-            Found::Orphan => done::remove_sidecars(out),
-            Found::Unproved => done::take_back(out, &disk, &selection)?,
+            Found::Orphan => plan.overwrite = Overwrite::Replace,
+            Found::Unproved(manifest) => match done::difference(&manifest, &plan, &disk, out) {
+                None => done::take_back(out, &disk, &selection)?,
+                Some(_) if self.args.force => {}
+                Some(why) => return Err(existing(why).into()),
+            },
             Found::Other(_) if self.args.force => {}
             Found::Other(why) => return Err(existing(why).into()),
             Found::Done(manifest) => match done::difference(&manifest, &plan, &disk, out) {
@@ -188,10 +204,16 @@ impl Batch<'_> {
                 _ => {}
             },
         }
-        drop(disk);
+        if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            let failed = |source| Failure::Folder { path: folder.to_path_buf(), source };
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
         let voice = self.reporter.of(job);
         let setting = Setting { cancel: self.cancel, voice: &voice, pool: Some(&self.pool) };
-        let exported = export(&plan, &selection, &setting, &mut |_, _| ());
+        let exported = export_disks(&plan, &selection, &[disk], &setting, &mut |_, _| ());
+        if exported.as_ref().is_err_and(Failure::is_contention) {
+            return after_another(out, &plan, &selection, exported);
+        }
         if matches!(exported, Err(Failure::Sidecar(_))) && plan.overwrite == Overwrite::Refuse {
             done::withdraw(out);
         }
@@ -204,7 +226,7 @@ impl Batch<'_> {
         if !self.args.verify_existing {
             return Ok(true);
         }
-        match verify::existing(out, manifest, self.cancel)? {
+        match verify::existing(out, manifest, self.cancel, &self.pool)? {
             None => Ok(true),
             Some(_) if self.args.force => Ok(false),
             Some(why) => Err(BatchError::Damaged { out: out.to_path_buf(), why }.into()),
@@ -227,21 +249,27 @@ impl Batch<'_> {
 
     /// Counts a result, writes it down and tells it.
     fn keep(&self, job: &Job, result: &JobResult) -> Result<(), Failure> {
-        let totals = {
+        {
             let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
             tally.totals.add(result);
             tally.undone.extend(Undone::of(result));
-            tally.totals
-        };
+        }
+        let written = self.results.as_ref().map_or(Ok(()), |(file, path)| {
+            file.add(result).map_err(|source| BatchError::Results { path: path.to_path_buf(), source })
+        });
         self.reporter.end(job, result);
-        if let Some((file, path)) = &self.results {
-            file.add(result).map_err(|source| BatchError::Results { path: path.to_path_buf(), source })?;
-        }
         // Figures that can not be written stop nothing until the end.
-        if let Some(path) = &self.args.metrics_file {
-            let _ = metrics::write(path, &totals, self.start.elapsed().as_secs_f64(), false);
-        }
-        Ok(())
+        let _ = self.write_metrics(false);
+        Ok(written?)
+    }
+
+    /// Writes the figures as they are now, one thread at a time, so that they never go backwards.
+    fn write_metrics(&self, is_over: bool) -> Result<(), BatchError> {
+        let Some(path) = &self.args.metrics_file else { return Ok(()) };
+        let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        let seconds = self.start.elapsed().as_secs_f64();
+        let written = metrics::write(path, &tally.totals, seconds, is_over);
+        written.map_err(|source| BatchError::Metrics { path: path.clone(), source })
     }
 
     fn summary(&self) -> Summary {
@@ -253,10 +281,35 @@ impl Batch<'_> {
     }
 }
 
+/// Another run writes, or has just written, the same image: nothing is wrong with that.
+fn after_another(
+    out: &Path,
+    plan: &ExportPlan,
+    selection: &Selection,
+    exported: Result<Vec<ExportReport>, Failure>,
+) -> Result<Outcome, Failure> {
+    let disk = open(plan, selection)?;
+    match done::look(out, &plan.source.choice.limits.limits()) {
+        Found::Done(manifest) if done::difference(&manifest, plan, &disk, out).is_none() => {
+            Ok(Outcome::Skipped(manifest))
+        }
+        _ => match exported {
+            Err(failure) if failure.is_busy() => Err(BatchError::Busy { out: out.to_path_buf() }.into()),
+            Err(failure) => Err(failure),
+            Ok(_) => Err(BatchError::Panicked.into()),
+        },
+    }
+}
+
+fn open(plan: &ExportPlan, selection: &Selection) -> Result<Disk, Failure> {
+    let selected = selection.only_disk()?;
+    Ok(Disk::open(&selected.leaf, &selection.policy, plan.source.choice.sector_size)?)
+}
+
 /// The disk, in the state that was planned.
 fn planned_disk(job: &Job, plan: &ExportPlan, selection: &Selection) -> Result<Disk, Failure> {
     let selected = selection.only_disk()?;
-    let disk = Disk::open(&selected.leaf, &selection.policy, plan.source.choice.sector_size)?;
+    let disk = open(plan, selection)?;
     let found = disk.data_write_guid().unwrap_or_default();
     match &job.line.data_write_guid {
         Some(planned) if *planned != found => {

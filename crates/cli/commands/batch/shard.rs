@@ -1,5 +1,6 @@
 //! Which of several machines does which job: by a number made of the job itself, so that nobody has to ask anybody.
 
+use std::fmt;
 use std::num::NonZeroU64;
 use std::str::FromStr;
 
@@ -59,6 +60,12 @@ fn of_scheduler(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<Shar
         return Err("the array is no plain range: give --array=1-N, or --shard".to_owned());
     }
     Shard::new((id - first) / step + 1, count).map(Some)
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.number, self.of)
+    }
 }
 
 impl FromStr for Shard {

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::io;
 
 use export_manifest::Manifest;
-use limits::Limits;
 
 use super::done::{self, Found};
 use super::job::Job;
@@ -53,9 +52,9 @@ fn count(summary: &mut Summary, job: &Job, last: Option<&JobResult>) {
         summary.undone.push(undone(job, JobStatus::Blocked, job.line.exit_code, job.line.reason.clone()));
         return;
     }
-    let found = job.out.as_deref().map_or(Found::Nothing, |out| done::look(out, &Limits::default()));
+    let found = job.out.as_deref().map_or(Found::Nothing, |out| done::look(out, &job.limits()));
     match (found, last) {
-        (Found::Done(manifest), _) if is_planned(job, &manifest) => {
+        (Found::Done(manifest), _) if is_planned(job, &manifest) && difference(job, &manifest).is_none() => {
             totals.done += 1;
             totals.data = totals.data.saturating_add(manifest.disk.data);
             totals.written = totals.written.saturating_add(manifest.artifact.size);
@@ -64,9 +63,11 @@ fn count(summary: &mut Summary, job: &Job, last: Option<&JobResult>) {
             totals.failed += 1;
             summary.undone.extend(Undone::of(result));
         }
-        (Found::Done(_), _) => {
+        (Found::Done(manifest), _) => {
             totals.failed += 1;
-            let why = "the image was made of another state than was planned".to_owned();
+            let why =
+                difference(job, &manifest).map(|why| format!("in its place stands another image: {why}"));
+            let why = why.unwrap_or("the image was made of another state than was planned".to_owned());
             summary.undone.push(undone(job, JobStatus::Failed, Some(code::UNSAFE), Some(why)));
         }
         (Found::Other(why), _) => {
@@ -74,7 +75,7 @@ fn count(summary: &mut Summary, job: &Job, last: Option<&JobResult>) {
             let why = format!("in its place stands something else: {why}");
             summary.undone.push(undone(job, JobStatus::Failed, Some(code::UNSAFE), Some(why)));
         }
-        (Found::Nothing | Found::Orphan | Found::Unproved, _) => totals.pending += 1,
+        (Found::Nothing | Found::Orphan | Found::Unproved(_), _) => totals.pending += 1,
     }
 }
 
@@ -82,6 +83,11 @@ fn count(summary: &mut Summary, job: &Job, last: Option<&JobResult>) {
 fn is_planned(job: &Job, manifest: &Manifest) -> bool {
     let made_of = manifest.source.chain.first().and_then(|leaf| leaf.data_write_guid.as_deref());
     job.line.data_write_guid.as_deref().is_none_or(|planned| made_of == Some(planned))
+}
+
+/// What the manifest says otherwise than the job wants, as far as that is known without its source.
+fn difference(job: &Job, manifest: &Manifest) -> Option<String> {
+    done::of_plan(manifest, &job.plan()?, job.out.as_deref()?)
 }
 
 fn undone(job: &Job, status: JobStatus, exit_code: Option<u8>, error: Option<String>) -> Undone {

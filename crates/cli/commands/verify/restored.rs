@@ -7,7 +7,8 @@ use std::sync::Arc;
 use chain_resolve::{ChangeError, ResolveError};
 use export_manifest::{ArtifactProof, Format};
 use export_sinks::{
-    BlockSums, Cancel, ContentDigests, Difference, DigestChoice, ExportError, Options, Sha256Digest, digest,
+    BlockSums, Cancel, ContentDigests, Difference, DigestChoice, ExportError, Options, Pool, Sha256Digest,
+    digest,
 };
 use raw_format::{FrameError, RawDisk, RawError, SeekTableError, ZstdDiskError};
 use vhdx_format::{FileOffset, Geometry, ImageError, LayerIndex, ReadError, VirtualDisk};
@@ -123,11 +124,13 @@ impl Restored {
         wanted: &ContentDigests,
         style: ProgressStyle,
         cancel: &Cancel,
+        pool: Option<&Pool>,
     ) -> Result<Looked, Failure> {
         let blksum = wanted.blocks.is_some();
         let digests = DigestChoice { blksum, sha256: !blksum, ..DigestChoice::default() };
         let drawn = progress::drawn(style, self.size());
-        let read = digest(self.disk(), &Options { digests, ..Options::default() }, drawn.as_ref(), cancel);
+        let options = Options { digests, pool: pool.cloned(), ..Options::default() };
+        let read = digest(self.disk(), &options, drawn.as_ref(), cancel);
         drop(drawn);
         match read {
             Ok(digests) => Ok(Looked::Digests(digests)),
