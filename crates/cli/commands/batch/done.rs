@@ -117,9 +117,14 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 /// What the manifest says otherwise than an export of that disk by that plan would.
 pub(crate) fn difference(manifest: &Manifest, plan: &ExportPlan, disk: &Disk, out: &Path) -> Option<String> {
+    of_making(manifest, plan, disk, out).or_else(|| of_proof(manifest, plan, out))
+}
+
+/// The same, but for what stands beside the image, which may have had no name yet.
+pub(crate) fn of_making(manifest: &Manifest, plan: &ExportPlan, disk: &Disk, out: &Path) -> Option<String> {
     of_chain(manifest, disk, out)
         .or_else(|| of_geometry(manifest, disk))
-        .or_else(|| of_plan(manifest, plan, out))
+        .or_else(|| of_options(manifest, plan))
         .or_else(|| of_identity(manifest, plan, disk))
 }
 

@@ -191,7 +191,7 @@ impl Batch<'_> {
             Found::Nothing => {}
             // Whoever removes an image wants it no more, or again; its manifest is worth nothing without it.
             Found::Orphan => plan.overwrite = Overwrite::Replace,
-            Found::Unproved(manifest) => match done::difference(&manifest, &plan, &disk, out) {
+            Found::Unproved(manifest) => match done::of_making(&manifest, &plan, &disk, out) {
                 None => done::take_back(out, &disk, &selection)?,
                 Some(_) if self.args.force => {}
                 Some(why) => return Err(existing(why).into()),
