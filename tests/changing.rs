@@ -240,6 +240,19 @@ fn what_changes_while_it_is_digested_or_verified_gets_no_digest_and_no_verdict()
     note(&format!("changed {count} files that were digested or verified"));
 }
 
+/// What was printed by then is of no worth, which the code says.
+#[test]
+fn a_map_of_a_chain_that_changes_ends_with_9() {
+    if !can_trace() {
+        return;
+    }
+    let bench = bench();
+    let changes = [Change::Header, Change::Grows, Change::Touched, Change::Replaced];
+    for args in [&["map", "live/2.vhdx"][..], &["map", "--json", "live/2.vhdx"]] {
+        each_change(&bench, args, &["write"], &CHAIN, &changes, |_, _| ());
+    }
+}
+
 /// A raw source is read twice for an image, which would show what no time tells.
 #[test]
 fn bare_disks_that_change_while_they_are_exported_give_no_image() {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use chain_resolve::vm::Form;
 use limits::{Limit, Unit};
-use vhdx_format::forge::{DirtyLog, Image, Item, Kind, Locator, disk_of, make_dirty};
+use vhdx_format::forge::{DirtyLog, Image, Item, Kind, Locator, Object, disk_of, make_dirty};
 
 use crate::harness::{Bench, Content, VmFolder, guid, small_base, zeros_of};
 
@@ -72,7 +72,7 @@ fn a_log_is_as_long_as_the_limit() {
     let mut image = small_base("base");
     image.log_len = u32::try_from(Limit::LogSize.usual() + MIB).unwrap();
     let mut file = image.build();
-    let sectors = vec![image.offset_of(vhdx_format::forge::Object::Block(0)).unwrap()];
+    let sectors = vec![image.offset_of(Object::Block(0)).unwrap()];
     make_dirty(&mut file, &DirtyLog { sectors, ..DirtyLog::default() });
     bench.save("vm/base.vhdx", &file);
     is_a_matter_of(&bench, Limit::LogSize, 128 << 20, 6, &["info", "vm/base.vhdx"]);
@@ -82,6 +82,25 @@ fn a_log_is_as_long_as_the_limit() {
     assert!(check.text().contains("raise it: `--limit log-size=VALUE`"), "{}", check.text());
     bench.run(&["check", "vm", "--limit", "log-size=128M"]).succeeds();
     assert!(bench.content("out/m.raw") == Content::of(&disk_of(&[image])));
+}
+
+/// Each of them may be replayed, all of them together may not.
+#[test]
+fn the_logs_of_a_chain_are_together_as_long_as_the_limit() {
+    let bench = Bench::new();
+    let len = u32::try_from(Limit::LogSize.usual() / 2 + MIB).unwrap();
+    let save = |name: &str, image: &Image, object| {
+        let mut file = image.build();
+        let sectors = vec![image.offset_of(object).unwrap()];
+        make_dirty(&mut file, &DirtyLog { sectors, ..DirtyLog::default() });
+        bench.save(name, &file);
+    };
+    let base = Image { log_len: len, ..small_base("base") };
+    let child = Image { log_len: len, ..Image::child("child", &base, "base.vhdx") };
+    save("vm/base.vhdx", &base, Object::Block(0));
+    save("vm/child.vhdx", &child, Object::Bat);
+    bench.run(&["map", "vm/base.vhdx"]).succeeds();
+    is_a_matter_of(&bench, Limit::LogSize, 128 << 20, 5, &["map", "vm/child.vhdx"]);
 }
 
 #[test]

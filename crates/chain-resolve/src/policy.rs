@@ -147,10 +147,12 @@ fn step(folder: &Path, name: &OsStr) -> Result<PathBuf, Refusal> {
         return Ok(exact);
     }
     let name = name.to_str().ok_or(Refusal::NotThere)?;
-    let entries = store::list(folder).map_err(Refusal::Unreadable)?;
-    let entries = entries.collect::<io::Result<Vec<_>>>().map_err(Refusal::Unreadable)?;
-    let alike = |entry: &&DirEntry| entry.file_name().to_str().is_some_and(|found| same_name(found, name));
-    let found: Vec<&DirEntry> = entries.iter().filter(alike).collect();
+    let alike = |entry: &DirEntry| entry.file_name().to_str().is_some_and(|found| same_name(found, name));
+    let mut found: Vec<DirEntry> = Vec::new();
+    for entry in store::list(folder).map_err(Refusal::Unreadable)? {
+        // One by one: the folder may have any number of names.
+        found.extend(Some(entry.map_err(Refusal::Unreadable)?).filter(alike));
+    }
     match found.as_slice() {
         [] => Err(Refusal::NotThere),
         [only] => Ok(only.path()),

@@ -20,7 +20,8 @@ pub(crate) fn run(args: &MapArgs) -> Result<(), Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
     let print = if args.json { print_json } else { print_text };
     print(&mut out, &disk)?;
-    out.flush().map_err(Failure::Output)
+    out.flush().map_err(Failure::Output)?;
+    Ok(disk.check_unchanged()?)
 }
 
 fn entries(disk: &Disk) -> impl Iterator<Item = Result<MapEntry, Failure>> {

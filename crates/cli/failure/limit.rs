@@ -33,6 +33,7 @@ fn of_chain(error: &ResolveError) -> Option<Limit> {
     match error {
         ResolveError::Image { source: ImageError::Limit { raise, .. }, .. } => *raise,
         ResolveError::Link { source: LinkError::TooDeep { .. }, .. } => Some(Limit::ChainDepth),
+        ResolveError::Link { source: LinkError::LogsTooLong { .. }, .. } => Some(Limit::LogSize),
         ResolveError::Scan(ScanError::TooMany { .. }) => Some(Limit::NamesScanned),
         _ => None,
     }

@@ -32,26 +32,26 @@ pub struct Target {
     readers: Readers,
 }
 
-/// Who besides its owner may read a file: its group, everybody else.
+/// Whether others than its owner may read a file.
 ///
-/// An artifact holds all that its sources hold, so nobody may read it who may not read each of them. The umask decides
-/// what is left, and about writing.
+/// An artifact holds all that its sources hold, so nobody may read it who may not read each of them. Its group is another than
+/// a source's in general, so only what everybody may read is for others than its owner. The umask decides what is left, and
+/// about writing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Readers {
-    group: bool,
-    others: bool,
+    anybody: bool,
 }
 
 impl Readers {
     /// No more than the umask allows.
-    pub const ANYBODY: Self = Self { group: true, others: true };
+    pub const ANYBODY: Self = Self { anybody: true };
 
     /// Those of an open file. Elsewhere than on Unix the folder decides.
     pub fn of_open(file: &fs::File) -> io::Result<Self> {
         #[cfg(unix)]
         {
             let mode = std::os::unix::fs::MetadataExt::mode(&file.metadata()?);
-            Ok(Self { group: mode & 0o040 != 0, others: mode & 0o004 != 0 })
+            Ok(Self { anybody: mode & 0o044 == 0o044 })
         }
         #[cfg(not(unix))]
         {
@@ -62,13 +62,13 @@ impl Readers {
     /// Those who are among both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        Self { group: self.group && other.group, others: self.others && other.others }
+        Self { anybody: self.anybody && other.anybody }
     }
 
     /// The permissions of a new file, before the umask.
     #[cfg(unix)]
     pub(crate) fn mode(self) -> u32 {
-        0o600 | if self.group { 0o060 } else { 0 } | if self.others { 0o006 } else { 0 }
+        if self.anybody { 0o666 } else { 0o600 }
     }
 }
 

@@ -84,7 +84,7 @@ impl Limit {
                 unit: Unit::Bytes,
                 usual: 64 << 20,
                 most: 4095 << 20,
-                reason: "bytes of a log that is replayed. Every log that Windows, Hyper-V or Disk2vhd is known to have \
+                reason: "bytes of the logs of a chain that are replayed, all together. Every log that Windows, Hyper-V or Disk2vhd is known to have \
                          made has 1 MiB; replaying takes up to two and a half times its length in memory",
             },
             Self::NamesScanned => Facts {

@@ -9,7 +9,7 @@ use crate::extent::Coalesced;
 use crate::parent::Linkage;
 use crate::walk::LayerCursor;
 use crate::{
-    Content, DiskOffset, DiskRange, Extent, Extents, Geometry, Layer, LayerContent, LayerIndex,
+    Content, DiskOffset, DiskRange, Extent, Extents, Geometry, Layer, LayerContent, LayerIndex, LogState,
     ParentLocator, ReadAt, ReadError, SectorSize, VirtualDisk,
 };
 
@@ -19,6 +19,16 @@ pub struct OpenStack {
     layers: Vec<Layer>,
     /// How many there may be.
     most: u64,
+    /// How many bytes their replayed logs may have together.
+    logs_most: u64,
+}
+
+/// Length of a log that was replayed, which bounds what is held of it.
+fn replayed_len(layer: &Layer) -> u64 {
+    match layer.outline().log_state() {
+        LogState::Clean => 0,
+        LogState::Replayed { .. } => layer.outline().header().log_len,
+    }
 }
 
 /// Why an image can not be put under a stack.
@@ -46,6 +56,12 @@ pub enum LinkError {
         /// How many there may be.
         most: u64,
     },
+    /// What was replayed of the logs of all layers is held in memory.
+    #[error("the logs of the chain that had to be replayed have more than {most} bytes together")]
+    LogsTooLong {
+        /// How many bytes there may be.
+        most: u64,
+    },
     /// The stack ends with an image that has no parent.
     #[error("the stack is complete")]
     Complete,
@@ -61,7 +77,8 @@ impl OpenStack {
     /// The same, within limits that were raised.
     #[must_use]
     pub fn within(leaf: Layer, limits: &Limits) -> Self {
-        Self { layers: vec![leaf], most: limits.of(Limit::ChainDepth) }
+        let (most, logs_most) = (limits.of(Limit::ChainDepth), limits.of(Limit::LogSize));
+        Self { layers: vec![leaf], most, logs_most }
     }
 
     /// The parent that is wanted next; `None` when the stack is complete.
@@ -91,6 +108,10 @@ impl OpenStack {
         }
         if u64::try_from(self.layers.len()).map_or(true, |len| len >= self.most) {
             return Err(LinkError::TooDeep { most: self.most });
+        }
+        let logs = self.layers.iter().chain([&parent]).map(replayed_len);
+        if logs.fold(0, u64::saturating_add) > self.logs_most {
+            return Err(LinkError::LogsTooLong { most: self.logs_most });
         }
         self.layers.push(parent);
         Ok(())
