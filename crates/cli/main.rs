@@ -32,12 +32,23 @@ use crate::args::{Cli, Command};
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
+    #[cfg(unix)]
+    raise_open_files();
     // What was typed is what the same definitions have accepted, so the error is one of the definitions.
     let cli = Cli::from_arg_matches(&help::command().get_matches()).unwrap_or_else(|error| error.exit());
     match run(cli) {
         Ok(code) => code,
         Err(failure) => failure.report(),
     }
+}
+
+/// Every image of a chain is an open file, and many chains may be open at a time: the usual limit is lower than what the
+/// system allows. Where it allows no more, opening says so.
+#[cfg(unix)]
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {

@@ -30,7 +30,7 @@ pub enum SelectError {
         candidates: Vec<VmChoice>,
     },
     /// The VM has checkpoints, and none was named.
-    #[error("VM `{vm}` has checkpoints: {} states to choose from", candidates.len())]
+    #[error("VM `{vm}` has checkpoints: {} to choose from", states(candidates.len()))]
     WhichCheckpoint {
         /// The VM.
         vm: String,
@@ -136,11 +136,15 @@ pub enum SelectError {
         candidates: Vec<PathBuf>,
     },
     /// No name was given, and the images do not form exactly one leaf.
-    #[error("`{}` has {} states to choose from", folder.display(), candidates.len())]
+    #[error("`{}` has {} to choose from", folder.display(), states(candidates.len()))]
     SeveralLeaves {
         /// The folder.
         folder: PathBuf,
         /// The leaves, and what could not be read: it may be a leaf as well.
         candidates: Vec<LeafChoice>,
     },
+}
+
+fn states(count: usize) -> String {
+    format!("{count} state{}", if count == 1 { "" } else { "s" })
 }

@@ -226,7 +226,7 @@ pub(crate) fn class(code: u8) -> &'static str {
 /// changed.
 fn io_code(error: &io::Error) -> u8 {
     use io::ErrorKind;
-    if is_link_loop(error) {
+    if is_link_loop(error) || is_out_of_handles(error) {
         return OTHER;
     }
     match error.kind() {
@@ -248,6 +248,18 @@ fn io_code(error: &io::Error) -> u8 {
 #[cfg(unix)]
 fn is_link_loop(error: &io::Error) -> bool {
     error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+}
+
+/// Another try meets the same limit, unless somebody raises it.
+#[cfg(unix)]
+fn is_out_of_handles(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+#[cfg(not(unix))]
+fn is_out_of_handles(_: &io::Error) -> bool {
+    false
 }
 
 #[cfg(not(unix))]
