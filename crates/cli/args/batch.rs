@@ -34,7 +34,7 @@ pub(crate) struct BatchPlanArgs {
     /// Folders of VMs, of one VM, or of disk files
     #[arg(value_name = "FOLDER", required = true)]
     pub(crate) folders: Vec<PathBuf>,
-    /// The state of each VM: @current, @latest, or a checkpoint's name [default: @current of VMs without checkpoints]
+    /// The state of each VM: @current, @latest, or a checkpoint's name; of VMs without checkpoints @current, if it is left out
     #[arg(long, value_name = "X", help_heading = help::WHAT)]
     pub(crate) checkpoint: Option<String>,
     /// The folder that the images go to, named after VM, checkpoint and disk

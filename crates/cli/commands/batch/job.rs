@@ -161,7 +161,7 @@ impl Job {
             if line.out.as_ref().is_none_or(|out| out.as_os_str().is_empty()) {
                 return Err("it has no `out`".to_owned());
             }
-            line.export_args()?;
+            ExportPlan::new(line.export_args()?).map_err(|error| error.to_string())?;
         }
         let id = JobId::of(&line.arguments());
         let title = line.title.clone().unwrap_or_else(|| line.default_title());
@@ -297,6 +297,8 @@ mod tests {
             JobLine { out: None, ..line() },
             JobLine { source: PathBuf::new(), ..line() },
             JobLine { format: Some("qcow2".to_owned()), ..line() },
+            JobLine { out: Some("/out/web01.qcow2".into()), ..line() },
+            JobLine { out: Some("/out/web01.raw".into()), fixed: true, ..line() },
             JobLine { schema: Some("other".to_owned()), ..line() },
             JobLine { schema_version: Some(2), ..line() },
         ];

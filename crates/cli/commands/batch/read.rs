@@ -72,6 +72,9 @@ fn real_name(path: &Path) -> PathBuf {
 type Wrong = (usize, String);
 
 fn of_json(text: &str) -> Result<Vec<(usize, JobLine)>, Wrong> {
+    if text.trim_start().starts_with('[') {
+        return Err((1, "expected one JSON object a line, found a list".to_owned()));
+    }
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(number, line)| {
